@@ -1,0 +1,1 @@
+"""How messages travel: one interface, native Redis, kombu for the rest, memory for tests."""

@@ -1,0 +1,1 @@
+"""How jobs run: one interface, prefork, threads, asyncio, solo."""

@@ -1,0 +1,1 @@
+"""Bytes to data and back, and nothing else: messages, events, commands, results."""

@@ -1,0 +1,1 @@
+"""The console and command line of tq: what a person touches."""
