@@ -17,7 +17,8 @@
         ChordError
         NotRegistered
         AlreadyRegistered
-        InvalidTaskError
+        IncompleteStream
+      InvalidTaskError
         TaskRevokedError
         MaxRetriesExceededError
         SoftTimeLimitExceeded
@@ -52,6 +53,7 @@ __all__ = [
     "EncodeError",
     "Ignore",
     "ImproperlyConfigured",
+    "IncompleteStream",
     "InvalidTaskError",
     "MaxRetriesExceededError",
     "NoReplyError",
@@ -174,6 +176,10 @@ class NotRegistered(TaskError, KeyError):
 
 class AlreadyRegistered(TaskError):
     """A task of that name exists with another implementation."""
+
+
+class IncompleteStream(TaskError):
+    """A tree of results was read to its end, but part of it has not ended yet."""
 
 
 class InvalidTaskError(TaskError):

@@ -27,10 +27,23 @@ class Backend(Protocol):
     supports_native_join: bool
     supports_chords: bool
 
-    def store(self, results: Sequence[ResultMeta]) -> None:
+    def reply_to(self) -> str | None:
+        """Return the queue that results of this process's calls are sent to, made ready.
+
+        Only `rpc://` has one: publish the task with it as `reply_to`. None elsewhere.
+        """
+        ...
+
+    def store(
+        self, results: Sequence[ResultMeta], *, reply_to: Mapping[str, str] | None = None
+    ) -> None:
         """Write records in one round trip, and wake whoever waits for them.
 
         A record whose stored state is SUCCESS is not overwritten.
+
+        Args:
+            results: The records, of any state.
+            reply_to: Task id -> the `reply_to` of its message; only `rpc://` needs it.
 
         Raises:
             ResultNotStored: The backend is away or refuses; nothing may be assumed written.
@@ -66,6 +79,28 @@ class Backend(Protocol):
         Raises:
             ResultTimeout: `timeout` passed first.
             BackendError: The backend went away and did not come back.
+        """
+        ...
+
+    def watch(
+        self,
+        ids: Iterable[str],
+        on_result: Callable[[ResultMeta], None],
+        on_error: Callable[[BaseException], None] | None = None,
+    ) -> Callable[[], None]:
+        """Call `on_result` for every record of `ids`, those already written first.
+
+        Returns at once; the calls come from the backend's own thread and must not block. `wait`,
+        `then` and `await` stand on this.
+
+        Args:
+            ids: Task ids; an id is dropped by itself after its final record.
+            on_result: Gets each record; the same one may come twice.
+            on_error: Gets the error when the backend went away and did not come back; no more
+                calls follow.
+
+        Returns:
+            What stops the calls.
         """
         ...
 

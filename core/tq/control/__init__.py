@@ -1,0 +1,1 @@
+"""Remote control: commands to workers and their replies, from both ends."""

@@ -1,0 +1,28 @@
+"""What callers hold of a task they started: its state, its value, its children."""
+
+from tq.results.eager import EagerResult
+from tq.results.graph import ResultGraph
+from tq.results.guard import (
+    AppLike,
+    allow_join_result,
+    assert_will_not_block,
+    denied_join_result,
+    set_default_app,
+    task_join_will_block,
+)
+from tq.results.result import AsyncResult, GroupResult, ResultSet, result_from_tuple
+
+__all__ = [
+    "AppLike",
+    "AsyncResult",
+    "EagerResult",
+    "GroupResult",
+    "ResultGraph",
+    "ResultSet",
+    "allow_join_result",
+    "assert_will_not_block",
+    "denied_join_result",
+    "result_from_tuple",
+    "set_default_app",
+    "task_join_will_block",
+]

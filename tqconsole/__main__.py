@@ -1,0 +1,44 @@
+"""The `tq` command: patches the standard library for green pools first, then runs the command line."""
+
+import sys
+
+
+def _patch_for_green_pools(argv: list[str]) -> None:
+    """Patch before anything else is imported, as gevent and eventlet demand.
+
+    Source: celery/__init__.py, `maybe_patch_concurrency`.
+    """
+    pool = ""
+    for here, following in zip(argv, [*argv[1:], ""], strict=True):
+        if here in ("-P", "--pool"):
+            pool = following
+        elif here.startswith("--pool="):
+            pool = here.partition("=")[2]
+        elif here.startswith("-P") and len(here) > 2:
+            pool = here[2:]
+    if pool == "gevent":
+        import gevent.monkey  # only this pool needs it
+
+        gevent.monkey.patch_all()
+    elif pool == "eventlet":
+        import eventlet  # only this pool needs it
+
+        eventlet.monkey_patch()
+
+
+def main() -> None:
+    """Run `tq` with the process's arguments and exit with its code."""
+    argv = sys.argv[1:]
+    if argv and "worker" in argv:
+        try:
+            _patch_for_green_pools(argv)
+        except ImportError as exc:
+            sys.stderr.write(f"tq: {exc.name} is not installed: pip install 'tqconsole[{exc.name}]'\n")
+            sys.exit(2)
+    from tqconsole.cli.main import run  # after the patching
+
+    sys.exit(run(argv))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The `tq` command line: one module per command, loaded when it is called."""

@@ -1,0 +1,128 @@
+"""Options that several commands share, and the application they lead to."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from tq.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tq import TQ
+
+__all__ = ["Globals", "app_options", "global_options", "load_app", "split_names"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(kw_only=True)
+class Globals:
+    """The options that stand before the command, or behind it.
+
+    Attributes:
+        app: `-A`: module, `module:attribute` or package.
+        broker: `-b`: URL; None leaves it to the app's settings, the environment, the embedded one.
+        color: `auto`, `always` or `never`.
+    """
+
+    app: str | None = None
+    broker: str | None = None
+    result_backend: str | None = None
+    config: str | None = None
+    workdir: str | None = None
+    color: str = "auto"
+    no_color: bool = False
+    quiet: bool = False
+    read_only: bool = False
+
+    def merged(self, later: dict[str, Any]) -> "Globals":
+        """Return these options with those given behind the command in front of them."""
+        values = {name: value for name, value in later.items() if value not in (None, False)}
+        return Globals(**{**self.__dict__, **values})
+
+
+_SHARED = [
+    click.option("-A", "--app", metavar="APP", help="Application: module, module:attr or package."),
+    click.option("-b", "--broker", metavar="URL", help="Broker URL."),
+    click.option("--result-backend", metavar="URL", help="Result backend URL."),
+    click.option("--config", metavar="MODULE", help="Module with settings."),
+    click.option("-C", "--no-color", is_flag=True, help="No colour."),
+    click.option("-q", "--quiet", is_flag=True, help="Data only: no notes on stderr."),
+]
+_GLOBAL = [
+    *_SHARED,
+    click.option("--workdir", type=click.Path(file_okay=False), help="Change to this folder first."),
+    click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        help="When to use colour.",
+    ),
+    click.option(
+        "--read-only", is_flag=True, envvar="TQ_READ_ONLY", help="Refuse whatever changes the cluster."
+    ),
+]
+_SHARED_NAMES = ("app", "broker", "result_backend", "config", "no_color", "quiet")
+
+
+def _apply(options: list[Callable[[F], F]], function: F) -> F:
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def global_options(function: F) -> F:
+    """Add the options that stand before the command."""
+    return _apply(_GLOBAL, function)
+
+
+def app_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Take the shared options behind the command too, and pass the command a `Globals` first."""
+
+    @click.pass_context
+    @functools.wraps(function)
+    def wrapped(ctx: click.Context, /, *args: Any, **options: Any) -> Any:
+        later = {name: options.pop(name) for name in _SHARED_NAMES}
+        before = ctx.find_object(Globals) or Globals()
+        return function(before.merged(later), *args, **options)
+
+    return _apply(_SHARED, wrapped)
+
+
+def load_app(given: Globals, *, required: bool = False) -> "TQ":
+    """Return the application named by `-A`, or one made from the URLs alone.
+
+    Args:
+        given: The command line's options; `broker` and `result_backend` win over the app's own.
+        required: Whether the command needs the project's tasks.
+
+    Raises:
+        ConfigError: `-A` is missing where it is required, or leads nowhere.
+    """
+    from tq import TQ  # deferred: `tq --help` needs no application
+    from tq.app import find_app
+
+    if given.app:
+        if os.getcwd() not in sys.path:
+            sys.path.insert(0, os.getcwd())
+        app = find_app(given.app)
+    elif required:
+        raise ConfigError("which application? Give -A module, -A module:attribute or -A package")
+    else:
+        app = TQ("tq", set_as_current=True)
+    if given.config:
+        app.config_from_object(given.config)
+    if given.broker:
+        app.conf.broker_url = given.broker
+    if given.result_backend:
+        app.conf.result_backend = given.result_backend
+    return app
+
+
+def split_names(values: tuple[str, ...]) -> list[str]:
+    """Split repeatable comma lists (`-d a,b -d c`) into names."""
+    return [name for value in values for part in value.split(",") if (name := part.strip())]

@@ -1,0 +1,107 @@
+"""`tq worker`."""
+
+import os
+from typing import Any
+
+import click
+
+from tq.errors import ConfigError
+from tqconsole.cli.options import Globals, app_options, load_app
+
+__all__ = ["command"]
+
+_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL"]
+
+
+class _Concurrency(click.ParamType):
+    """A positive number of slots, or `auto` for one per processor this process may use."""
+
+    name = "N"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Return the number, or fail with one line."""
+        if value == "auto":
+            return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor 'auto'", param, ctx)
+        if not 1 <= number <= 10_000:
+            self.fail(f"{number} is not between 1 and 10000", param, ctx)
+        return number
+
+
+class _Autoscale(click.ParamType):
+    """`MAX,MIN`, or MAX alone."""
+
+    name = "MAX,MIN"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        """Return (max, min)."""
+        try:
+            parts = [int(part) for part in str(value).split(",")]
+        except ValueError:
+            self.fail(f"{value!r} is not MAX,MIN", param, ctx)
+        if len(parts) > 2 or parts[0] < 1 or (len(parts) == 2 and not 0 <= parts[1] <= parts[0]):
+            self.fail(f"{value!r} is not MAX,MIN with MAX >= MIN >= 0", param, ctx)
+        return parts[0], parts[1] if len(parts) == 2 else 0
+
+
+_POSITIVE = click.IntRange(min=1)
+_SECONDS = click.FloatRange(min=0, min_open=True, max=1e9)
+
+
+@click.command("worker", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-n", "--hostname", metavar="NAME", help="Node name; %h %n %d expand.")
+@click.option("-c", "--concurrency", type=_Concurrency(), help="Slots; a number or auto.")
+@click.option("-P", "--pool", metavar="POOL", help="prefork, threads, asyncio or solo.")
+@click.option("-Q", "--queues", metavar="A,B", help="Consume only these queues.")
+@click.option("-X", "--exclude-queues", metavar="A,B", help="Consume all but these queues.")
+@click.option("-I", "--include", metavar="A,B", help="More modules to import.")
+@click.option("-l", "--loglevel", type=click.Choice(_LEVELS, case_sensitive=False), default="WARNING", show_default=True)
+@click.option("-f", "--logfile", metavar="PATH", help="Log file; %n %h %I %p expand.")
+@click.option("-E", "--task-events", "--events", is_flag=True, default=None, help="Send task events.")
+@click.option("--prefetch-multiplier", type=click.IntRange(min=0), help="Most messages reserved per slot.")
+@click.option("--max-tasks-per-child", type=_POSITIVE, help="Replace a child after this many tasks.")
+@click.option("--max-memory-per-child", type=_POSITIVE, metavar="KIB", help="Replace a child above this size.")
+@click.option("--time-limit", type=_SECONDS, help="Seconds after which a task is killed.")
+@click.option("--soft-time-limit", type=_SECONDS, help="Seconds after which a task is interrupted.")
+@click.option("--autoscale", type=_Autoscale(), help="Grow and shrink the pool.")
+@click.option("--purge", "--discard", is_flag=True, help="Empty the queues first.")
+@click.option("--pidfile", metavar="PATH", help="Write the process id here.")
+@click.option("-S", "--statedb", metavar="PATH", help="Keep revoked ids here.")
+@click.option("--without-gossip", is_flag=True, help="Do not listen to other workers.")
+@click.option("--without-mingle", is_flag=True, help="Do not ask other workers at start.")
+@click.option("--without-heartbeat", is_flag=True, help="Send no heartbeat events.")
+@click.option("--heartbeat-interval", type=_SECONDS, help="Seconds between heartbeat events.")
+@click.option("-O", "--optimization", type=click.Choice(["default", "fair"]), help="Accepted; both are fair.")
+@app_options
+def command(given: Globals, loglevel: str, **options: Any) -> int:
+    """Start a worker.
+
+    Takes tasks from the queues, runs them in a pool and answers remote control. TERM ends it when
+    the running tasks are done, QUIT at once.
+    """
+    from tq.worker import Worker  # deferred: `tq worker --help` needs none of it
+
+    app = load_app(given, required=True)
+    for name in ("queues", "exclude_queues", "include"):
+        options[name] = _names(name, options[name])
+    options.pop("optimization")
+    include = options.pop("include")
+    if include:
+        app.conf.include = [*app.conf.include, *include]
+    worker = Worker(app, loglevel=loglevel.upper(), no_color=given.no_color, **options)
+    return worker.start()
+
+
+def _names(option: str, text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    names = [part.strip() for part in text.split(",")]
+    flag = "--" + option.replace("_", "-")
+    if not all(names):
+        raise ConfigError(f"{flag}: an empty name in {text!r}")
+    if any(ord(char) < 32 or char == "\x7f" for char in text):
+        raise ConfigError(f"{flag}: control characters in {text!r}")
+    return names

@@ -1,0 +1,1 @@
+"""The application and the load that `tq demo` runs."""
