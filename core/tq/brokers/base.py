@@ -251,8 +251,15 @@ class Consumer(Settler, Protocol):
         """Stop taking from a queue; what was taken stays ours."""
         ...
 
-    def release(self) -> None:
-        """Put back every delivery not settled, first in line; for shutdown."""
+    def release(self, tags: Sequence[str] | None = None) -> None:
+        """Put back deliveries not settled (every one when None), first in line, uncounted.
+
+        For shutdown: unlike `reject`, it does not make a delivery older.
+        """
+        ...
+
+    def forget(self, tags: Sequence[str]) -> None:
+        """Take note that another process settled these deliveries, so their lease may end."""
         ...
 
 

@@ -43,6 +43,7 @@ class Run(msgspec.Struct, eq=False):
         hard: Its hard limit in seconds, or None.
         started: Monotonic time of the start.
         owner: The slot or asyncio task that runs it.
+        softened: Its task was cancelled to make the soft limit known (asyncio).
     """
 
     job: Job
@@ -50,6 +51,7 @@ class Run(msgspec.Struct, eq=False):
     hard: float | None
     started: float
     owner: Any = None
+    softened: bool = False
 
     @property
     def limited(self) -> bool:

@@ -1,5 +1,6 @@
 """A descriptor that one thread watches and others make readable, with few system calls."""
 
+import contextlib
 import os
 import sys
 
@@ -46,10 +47,9 @@ class Waker:
         """Make the descriptor unreadable until the next `set`."""
         if self._read < 0:
             return
-        try:
+        # It blocks when a `set` is between its flag and its write; that write causes one idle look.
+        with contextlib.suppress(BlockingIOError):
             os.read(self._read, 4096)
-        except BlockingIOError:
-            pass  # a `set` is between its flag and its write; that write causes one idle look
         self._told = False
 
     def close(self) -> None:
@@ -58,3 +58,7 @@ class Waker:
         self._read = self._write = -1
         for fd in ends:
             os.close(fd)
+
+    def __del__(self) -> None:
+        """Close what was not closed."""
+        self.close()

@@ -51,9 +51,11 @@ class Context:
 
 
 def age_of(task: TaskInfo, now: float) -> float | None:
-    """Return the seconds since the task's last event arrived."""
-    moment = task.local_received or task.timestamp
-    return None if moment is None else max(0.0, now - moment)
+    """Return the seconds since the task was first heard of."""
+    for moment in (task.sent, task.received, task.started, task.timestamp):
+        if moment is not None:
+            return max(0.0, now - moment)
+    return max(0.0, now - task.local_received) if task.local_received else None
 
 
 def running_for(task: TaskInfo, now: float) -> float | None:

@@ -1,0 +1,500 @@
+"""A call that can be sent later.
+
+A signature is a dictionary with exactly the keys Celery writes, so that it may travel as it is.
+
+Source: PROTOCOL 4; API.md, Signature; celery/canvas.py, `Signature`.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self, cast
+from uuid import UUID
+
+from tq.canvas.plan import Plan
+from tq.canvas.sender import default_sender
+from tq.results import AsyncResult
+
+__all__ = [
+    "Signature",
+    "as_list",
+    "copy_options",
+    "maybe_signature",
+    "new_id",
+    "signature",
+    "subtask",
+]
+
+# What a signature was frozen with must not change when it is called: a chord would wait for ever.
+FIXED_OPTIONS = frozenset({"group_id", "stamped_headers"})
+
+
+def new_id() -> str:
+    """Return a new uuid4 as text."""
+    return str(UUID(bytes=os.urandom(16), version=4))
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return a list option as a list: None is empty, a single value is a list of one."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def copy_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy execution options so that linking or stamping the copy leaves the original alone.
+
+    The body (`chord`) and the steps (`chain`) are shared: nothing changes them in place, and every
+    part of a header refers to the same body.
+    """
+    copied = dict(options)
+    for key in ("link", "link_error"):
+        if key in copied:
+            copied[key] = [_copy_link(link) for link in as_list(copied[key])]
+    for key, value in copied.items():
+        if type(value) is list and key not in ("link", "link_error", "chain"):
+            copied[key] = list(value)
+    return copied
+
+
+def _copy_link(link: Any) -> Any:
+    if isinstance(link, Signature):
+        return link.clone()
+    if isinstance(link, dict) and isinstance(link.get("options"), dict):
+        return {**link, "options": copy_options(link["options"])}
+    return link
+
+
+def _item(key: str, doc: str) -> Any:
+    def read(self: "Signature") -> Any:
+        return self[key]
+
+    def write(self: "Signature", value: Any) -> None:
+        self[key] = value
+
+    return property(read, write, doc=doc)
+
+
+def _option(key: str, doc: str) -> Any:
+    def read(self: "Signature") -> Any:
+        return self["options"].get(key)
+
+    def write(self: "Signature", value: Any) -> None:
+        self["options"][key] = value
+
+    return property(read, write, doc=doc)
+
+
+class Signature(dict[str, Any]):
+    """One task with arguments and options; what arrives later goes in front of its arguments.
+
+    Args:
+        task: A task, its name, or a dictionary to take over.
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+        options: Call options, as for `apply_async`; more may follow as keywords.
+        type: The task object, where `task` is its name.
+        subtask_type: Which canvas it is, None for a plain task.
+        immutable: Take no arguments from a previous step.
+        app: The application; without one the current is used.
+    """
+
+    TYPES: ClassVar[dict[str, type["Signature"]]] = {}
+
+    _app: Any = None
+    _type: Any = None
+
+    task = _item("task", "The task's name.")
+    args = _item("args", "Positional arguments.")
+    kwargs = _item("kwargs", "Keyword arguments.")
+    options = _item("options", "Call options.")
+    subtask_type = _item("subtask_type", "Which canvas this is, or None.")
+    immutable = _item("immutable", "Whether arguments of a previous step are ignored.")
+    id = _option("task_id", "The task's id, once frozen.")
+    parent_id = _option("parent_id", "The id of the task that sends it.")
+    root_id = _option("root_id", "The id of the workflow's first task.")
+
+    @classmethod
+    def register_type(cls, name: str | None = None) -> Callable[[type[Self]], type[Self]]:
+        """Return a class decorator that makes a subclass the type for `subtask_type` `name`."""
+
+        def register(subclass: type[Self]) -> type[Self]:
+            cls.TYPES[name or subclass.__name__] = subclass
+            return subclass
+
+        return register
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any], app: Any = None) -> "Signature":
+        """Make a signature of the right type from a dictionary; `d` is left as it is."""
+        kind = d.get("subtask_type")
+        if kind:
+            target = cls.TYPES.get(kind)
+            if target is not None and target is not cls:
+                return target.from_dict(d, app=app)
+        return Signature(d, app=app)
+
+    def __init__(
+        self,
+        task: Any = None,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        type: Any = None,  # noqa: A002 - Celery's name for it
+        subtask_type: str | None = None,
+        immutable: bool = False,
+        app: Any = None,
+        **ex: Any,
+    ) -> None:
+        """Keep what the class describes."""
+        if app is not None:
+            self._app = app
+        if isinstance(task, Mapping):
+            super().__init__(
+                task=task["task"],
+                args=task.get("args") or (),
+                kwargs=dict(task.get("kwargs") or {}),
+                options=dict(task.get("options") or {}),
+                subtask_type=task.get("subtask_type"),
+                immutable=bool(task.get("immutable", False)),
+            )
+            return
+        name = getattr(task, "name", None)
+        if name is not None:
+            type = task  # noqa: A001 - as above
+        if type is not None:
+            self._type = type
+        super().__init__(
+            task=name if name is not None else task,
+            args=tuple(args or ()),
+            kwargs=dict(kwargs or {}),
+            options=dict(options or {}, **ex),
+            subtask_type=subtask_type,
+            immutable=immutable,
+        )
+
+    # -- the application -----------------------------------------------------------------------
+
+    @property
+    def app(self) -> Any:
+        """Return the application: the given one, the task's, or the current."""
+        if self._app is not None:
+            return self._app
+        found = getattr(self._type, "app", None)
+        return found if found is not None else default_sender()
+
+    @property
+    def name(self) -> str:
+        """Return the task's name, as `Task.name` does."""
+        return cast(str, self["task"])
+
+    @property
+    def type(self) -> Any:
+        """Return the registered task.
+
+        Raises:
+            NotRegistered: It is not registered here.
+        """
+        return self._type if self._type is not None else self.app.tasks[self["task"]]
+
+    # -- calling -------------------------------------------------------------------------------
+
+    def __call__(self, *partial_args: Any, **partial_kwargs: Any) -> Any:
+        """Run the task's function here and now."""
+        args, kwargs, _ = self.merge(partial_args, partial_kwargs)
+        return self.type(*args, **kwargs)
+
+    def delay(self, *partial_args: Any, **partial_kwargs: Any) -> Any:
+        """Send it, with more arguments in front."""
+        return self.apply_async(partial_args, partial_kwargs)
+
+    def apply(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        """Run it eagerly; returns an `EagerResult`."""
+        args, kwargs, options = self.merge(args, kwargs, _given(options))
+        return self.type.apply(args, kwargs, **options)
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        """Send it, with more arguments in front and more options; returns its result."""
+        args, kwargs, options = self.merge(args, kwargs, _given(options))
+        if self._type is not None:
+            return self._type.apply_async(args, kwargs, **options)
+        app = self.app
+        task = app.tasks.get(self["task"])
+        if task is not None:
+            return task.apply_async(args, kwargs, **options)
+        return app.send_task(self["task"], args, kwargs, **options)
+
+    def plan(self, plan: Plan, args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
+        """Add to `plan` what starting this takes; returns the result. Nothing is sent."""
+        args, kwargs, merged = self.merge(args, kwargs, _given(options))
+        call = Signature(self["task"], args, kwargs, merged, type=self._type, app=self._app)
+        if "task_id" not in merged:
+            call["options"]["task_id"] = new_id()
+        plan.calls.append(call)
+        return AsyncResult(call.id, app=self.app)
+
+    def merge(
+        self,
+        args: Any = None,
+        kwargs: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        force: bool = False,
+    ) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+        """Combine what arrives with what is here.
+
+        Args:
+            args: Go in front, unless immutable.
+            kwargs: Override, unless immutable.
+            options: Override, except the group's id and stamps that are here.
+            force: Combine arguments although immutable.
+        """
+        own = self["options"]
+        if options:
+            fixed: Iterable[str] = FIXED_OPTIONS
+            if "stamped_headers" in own:
+                fixed = FIXED_OPTIONS.union(own["stamped_headers"] or ())
+            merged = {
+                **own,
+                **{k: v for k, v in options.items() if k not in own or k not in fixed},
+            }
+        else:
+            merged = dict(own)
+        if self["immutable"] and not force:
+            return self["args"], self["kwargs"], merged
+        return (
+            tuple(args) + tuple(self["args"]) if args else self["args"],
+            {**self["kwargs"], **kwargs} if kwargs else self["kwargs"],
+            merged,
+        )
+
+    # -- changing ------------------------------------------------------------------------------
+
+    def clone(self, args: Any = None, kwargs: Any = None, **opts: Any) -> "Signature":
+        """Copy, with more arguments and options; arguments themselves are not copied."""
+        args, kwargs, options = self.merge(args, kwargs, opts)
+        copy = Signature.from_dict(
+            {
+                "task": self["task"],
+                "args": tuple(args),
+                "kwargs": dict(kwargs),
+                "options": copy_options(options),
+                "subtask_type": self["subtask_type"],
+                "immutable": self["immutable"],
+            },
+            app=self._app,
+        )
+        if self._type is not None:
+            copy._type = self._type
+        return copy
+
+    partial = clone
+
+    def freeze(
+        self,
+        _id: str | None = None,
+        group_id: str | None = None,
+        chord: Any = None,
+        root_id: str | None = None,
+        parent_id: str | None = None,
+        group_index: int | None = None,
+    ) -> Any:
+        """Give it an id, if it has none, and a place in a group; returns its result."""
+        options = self["options"]
+        if "task_id" not in options:
+            options["task_id"] = _id or new_id()
+        if root_id:
+            options["root_id"] = root_id
+        if parent_id:
+            options["parent_id"] = parent_id
+        if "reply_to" not in options:
+            options["reply_to"] = self.app.thread_oid
+        if group_id and "group_id" not in options:
+            options["group_id"] = group_id
+        if chord:
+            options["chord"] = chord
+        if group_index is not None:
+            options["group_index"] = group_index
+        return AsyncResult(options["task_id"], app=self.app)
+
+    def replace(self, args: Any = None, kwargs: Any = None, options: Any = None) -> "Signature":
+        """Copy, with whole parts replaced."""
+        copy = self.clone()
+        if args is not None:
+            copy.args = args
+        if kwargs is not None:
+            copy.kwargs = kwargs
+        if options is not None:
+            copy.options = options
+        return copy
+
+    def set(self, immutable: bool | None = None, **options: Any) -> Self:
+        """Set options in place; returns this signature."""
+        if immutable is not None:
+            self.set_immutable(immutable)
+        self["options"].update(options)
+        return self
+
+    def set_immutable(self, immutable: bool) -> None:
+        """Say whether arguments of a previous step are ignored."""
+        self.immutable = immutable
+
+    # -- links ---------------------------------------------------------------------------------
+
+    def append_to_list_option(self, key: str, value: Any) -> Any:
+        """Add to a list option unless it is there; returns the value."""
+        items = self["options"][key] = as_list(self["options"].get(key))
+        if value not in items:
+            items.append(value)
+        return value
+
+    def extend_list_option(self, key: str, value: Any) -> None:
+        """Add several values, or one, to a list option."""
+        self["options"][key] = as_list(self["options"].get(key)) + as_list(value)
+
+    def link(self, callback: Any) -> Any:
+        """Run `callback` with the result on success; returns the callback."""
+        return self.append_to_list_option("link", callback)
+
+    def link_error(self, errback: Any) -> Any:
+        """Run `errback` on failure; returns the errback."""
+        return self.append_to_list_option("link_error", errback)
+
+    def on_error(self, errback: Any) -> Self:
+        """Run `errback` on failure; returns this signature."""
+        self.link_error(errback)
+        return self
+
+    def flatten_links(self) -> list["Signature"]:
+        """Return this signature and, recursively, its callbacks."""
+        found: list[Signature] = [self]
+        for link in as_list(self["options"].get("link")):
+            found.extend(as_signature(link, self._app).flatten_links())
+        return found
+
+    # -- combining -----------------------------------------------------------------------------
+
+    def __or__(self, other: Any) -> Any:
+        """Chain: run `other` with the result."""
+        if not isinstance(other, Signature):
+            return NotImplemented
+        return self.TYPES["chain"].join(self, other)  # type: ignore[attr-defined]  # chain's own
+
+    def __ior__(self, other: Any) -> Any:  # type: ignore[override,misc]  # not dict's update
+        """Chain, as `|` does."""
+        return self.__or__(other)
+
+    def __invert__(self) -> Any:
+        """Send it, wait, and return the value."""
+        return self.apply_async().get()
+
+    # -- stamping ------------------------------------------------------------------------------
+
+    def stamp(self, visitor: Any = None, append_stamps: bool = False, **headers: Any) -> Any:
+        """Put stamps on it and its links: from `headers`, and from the visitor's answers.
+
+        Args:
+            visitor: A `StampingVisitor`, or None.
+            append_stamps: Collect values of one stamp in a list instead of replacing.
+            headers: Stamp name -> value.
+        """
+        from tq.canvas.stamping import stamp_signature  # it needs this module's classes
+
+        return stamp_signature(self, visitor, append_stamps, headers)
+
+    def stamp_links(self, visitor: Any, append_stamps: bool = False, **headers: Any) -> None:
+        """Put stamps on its callbacks and errbacks."""
+        from tq.canvas.stamping import stamp_links  # as in `stamp`
+
+        stamp_links(self, visitor, append_stamps, headers)
+
+    # -- the rest ------------------------------------------------------------------------------
+
+    def election(self) -> Any:
+        """Let exactly one worker of the cluster send it (needs gossip)."""
+        app = self.app
+        call = self.clone(task_id=self.id or new_id())
+        app.control.election(call.id, "task", call)
+        return AsyncResult(call.id, app=app)
+
+    def reprcall(self, *args: Any, **kwargs: Any) -> str:
+        """Describe the call in one line, with more arguments in front."""
+        positional, named, _ = self.merge(args, kwargs, force=True)
+        shown = [repr(value) for value in positional]
+        shown += [f"{key}={value!r}" for key, value in named.items()]
+        return f"{self['task']}({', '.join(shown)})"
+
+    def __repr__(self) -> str:
+        """Describe the call."""
+        return self.reprcall()
+
+    def __json__(self) -> dict[str, Any]:
+        """Return the dictionary that travels."""
+        return dict(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        """Copy as a plain dictionary; arguments may be lazy and are shared."""
+        copy = memo[id(self)] = {**self, "options": copy_options(self["options"])}
+        return copy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the dictionary; task and application are the reader's own."""
+        return signature, (dict(self),)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Leave out options that are None: not given."""
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def signature(varies: Any, *args: Any, **kwargs: Any) -> Signature:
+    """Make a signature of a task, a name, a dictionary, or a copy of a signature."""
+    if isinstance(varies, Signature):
+        return varies.clone()
+    if isinstance(varies, Mapping):
+        return Signature.from_dict(varies, app=kwargs.get("app"))
+    return Signature(varies, *args, **kwargs)
+
+
+subtask = signature
+
+
+def maybe_signature(d: Any, app: Any = None, clone: bool = False) -> Any:
+    """Make a dictionary a signature; leave None alone.
+
+    Args:
+        d: A signature, a dictionary, or None.
+        app: The application it gets, unless it has one.
+        clone: Copy what is a signature already.
+    """
+    if d is None or not isinstance(d, Mapping):
+        return d
+    if isinstance(d, Signature):
+        if clone:
+            d = d.clone()
+    else:
+        d = Signature.from_dict(d)
+    if app is not None and d._app is None:
+        d._app = app
+    return d
+
+
+def as_signature(value: Any, app: Any = None) -> Signature:
+    """Make a dictionary a signature.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    found = maybe_signature(value, app)
+    if not isinstance(found, Signature):
+        raise TypeError(f"expected a signature, got {value!r:.80}")
+    return found
+
+
+def as_signatures(values: Any, app: Any = None) -> list[Signature]:
+    """Make a header or a list of steps signatures: any iterable, or a single signature."""
+    if isinstance(values, Mapping):
+        found = as_signature(values, app)
+        tasks = found["kwargs"].get("tasks")
+        is_many = found["subtask_type"] in ("group", "chain")
+        return as_signatures(tasks, app) if is_many else [found]
+    sequence: Sequence[Any] = values if isinstance(values, Sequence) else list(values)
+    return [as_signature(value, app) for value in sequence]

@@ -1,0 +1,133 @@
+"""`tq control`."""
+
+from typing import Any
+
+import click
+
+from tq.errors import CommandRefused
+from tq.wire.command import Reply
+from tqconsole.cli import exits
+from tqconsole.cli.inspect import number, unknown
+from tqconsole.cli.options import Globals, app_options, load_app
+from tqconsole.cli.output import Printer, note, output_options
+from tqconsole.cli.remote import Row, ask, exit_code, print_answers, remote_options
+
+__all__ = ["COMMANDS", "command"]
+
+# name -> (names of the positional arguments, how many are required, what it does)
+COMMANDS: dict[str, tuple[tuple[str, ...], int, str]] = {
+    "revoke": (("ids",), 1, "do not run these tasks"),
+    "terminate": (("signal", "ids"), 2, "end these tasks with a signal, also when they run"),
+    "revoke_by_stamped_headers": (("headers",), 1, "do not run tasks with these stamps (k=v)"),
+    "rate_limit": (("task_name", "rate_limit"), 2, "limit a task's starts (10/m; 0 lifts it)"),
+    "time_limit": (("task_name", "soft", "hard"), 2, "set a task's time limits, in seconds"),
+    "pool_grow": (("n",), 0, "add slots"),
+    "pool_shrink": (("n",), 0, "take slots away"),
+    "pool_restart": ((), 0, "restart the pool"),
+    "autoscale": (("max", "min"), 0, "set the bounds of the pool's size"),
+    "add_consumer": (("queue", "exchange", "exchange_type", "routing_key"), 1, "take from a queue"),
+    "cancel_consumer": (("queue",), 1, "take no more from a queue"),
+    "enable_events": ((), 0, "send task events"),
+    "disable_events": ((), 0, "send no task events"),
+    "heartbeat": ((), 0, "send a heartbeat event now"),
+    "election": ((), 0, "hold an election"),
+    "shutdown": ((), 0, "stop when the running tasks are done; never replies"),
+}
+_NUMBERS = {"n", "max", "min"}
+_REST = {"ids", "headers"}
+
+
+def arguments_of(name: str, words: tuple[str, ...]) -> dict[str, Any]:
+    """Turn the words behind a command into its keyword arguments.
+
+    Raises:
+        UsageError: Too many, too few, or of the wrong kind.
+    """
+    parameters, required, _ = COMMANDS[name]
+    if len(words) < required:
+        wanted = " ".join(parameters[:required]).upper()
+        raise click.UsageError(f"{name} needs {wanted}")
+    if len(words) > len(parameters) and not (parameters and parameters[-1] in _REST):
+        raise click.UsageError(f"{name} takes at most {len(parameters)} arguments")
+    arguments: dict[str, Any] = {}
+    for place, parameter in enumerate(parameters[: len(words)]):
+        if parameter in _REST:
+            arguments[parameter] = list(words[place:])
+        else:
+            arguments[parameter] = _convert(name, parameter, words[place])
+    return _renamed(name, arguments)
+
+
+def _convert(name: str, parameter: str, word: str) -> Any:
+    if parameter in _NUMBERS:
+        return number(name, word)
+    if parameter in ("soft", "hard"):
+        try:
+            return float(word)
+        except ValueError:
+            raise click.UsageError(f"{name}: {word!r} is not a number of seconds") from None
+    return word
+
+
+def _renamed(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Give arguments the names that workers know (`revoke` takes ids as `task_id`)."""
+    if "ids" in arguments:
+        arguments["task_id"] = arguments.pop("ids")
+    return arguments
+
+
+def _rows(reply: Reply) -> list[Row]:
+    value = reply.value
+    text = value.get("ok", value) if isinstance(value, dict) else value
+    return [{"worker": reply.node, "reply": text, "ms": f"{reply.elapsed * 1000:.0f}"}]
+
+
+def list_commands(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    """Print the commands and stop (`--list`)."""
+    if not value or ctx.resilient_parsing:
+        return
+    for name, (parameters, required, text) in COMMANDS.items():
+        words = [
+            f"{p.upper()}{'...' if p in _REST else ''}" if i < required else f"[{p.upper()}]"
+            for i, p in enumerate(parameters)
+        ]
+        click.echo(f"{' '.join([name, *words]):<52} {text}")
+    ctx.exit()
+
+
+@click.command("control", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=list_commands, help="List the commands.")
+@click.argument("name", metavar="COMMAND")
+@click.argument("words", metavar="[ARGS]...", nargs=-1)
+@remote_options
+@output_options
+@app_options
+def command(
+    given: Globals,
+    name: str,
+    words: tuple[str, ...],
+    destination: tuple[str, ...],
+    timeout: float,
+    expect: str | None,
+    output: str | None,
+    as_json: bool,
+) -> int:
+    """Tell workers what to do. `tq control --list` shows the commands and their arguments."""
+    if name not in COMMANDS:
+        raise unknown("control", name, list(COMMANDS))
+    arguments = arguments_of(name, words)
+    if given.read_only:
+        raise CommandRefused(f"{name}: refused, this is a read-only session")
+    app = load_app(given)
+    if timeout == 0 or name == "shutdown":
+        app.control.mailbox.cast(name, arguments, destination=list(destination) or None)
+        note("shutdown sent; workers do not reply to it" if name == "shutdown" else "sent", given.quiet)
+        return exits.OK
+    answers = ask(app, name, arguments, destination, timeout)
+    code = exit_code(answers, expect)
+    printer = Printer(output, as_json)
+    if printer.form == "json":
+        printer.value([{reply.node: reply.value} for reply in answers.replies])
+        return code
+    print_answers(answers, printer, ("worker", "reply", "ms"), _rows, quiet=given.quiet)
+    return code

@@ -1,0 +1,43 @@
+"""`tq status`."""
+
+import click
+
+from tq.wire.command import Reply
+from tqconsole.cli.options import Globals, app_options, load_app
+from tqconsole.cli.output import Printer, note, output_options
+from tqconsole.cli.remote import Row, ask, exit_code, print_answers, remote_options
+
+__all__ = ["command"]
+
+
+def _rows(reply: Reply) -> list[Row]:
+    return [{"worker": reply.node, "status": "up", "ms": f"{reply.elapsed * 1000:.0f}"}]
+
+
+@click.command("status", context_settings={"help_option_names": ["-h", "--help"]})
+@remote_options
+@output_options
+@app_options
+def command(
+    given: Globals,
+    destination: tuple[str, ...],
+    timeout: float,
+    expect: str | None,
+    output: str | None,
+    as_json: bool,
+) -> int:
+    """Show which workers answer.
+
+    Ends as soon as every worker that has a mailbox on the broker has answered.
+    """
+    answers = ask(load_app(given), "ping", {}, destination, timeout)
+    code = exit_code(answers, expect)
+    printer = Printer(output, as_json)
+    print_answers(answers, printer, ("worker", "status", "ms"), _rows, quiet=given.quiet)
+    for name in answers.missing:
+        if not answers.named:
+            note(f"{name}: no reply in {timeout:g} s (killed, or busy)", given.quiet)
+    count = len(answers.replies)
+    if printer.form in ("table", "plain"):
+        note(f"\n{count} node{'' if count == 1 else 's'} online.", given.quiet)
+    return code

@@ -1,0 +1,83 @@
+"""What is known besides events: inspected workers, queues, gaps, and the state of the link."""
+
+from dataclasses import dataclass, field
+
+__all__ = ["Gap", "LinkState", "QueueFacts", "WorkerFacts"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFacts:
+    """What a worker said of itself when asked.
+
+    Attributes:
+        pool: Kind of pool in a few letters, such as `prefork` or `threads`.
+        size: Number of slots.
+        prefetch: Messages it may hold.
+        queues: Names of the queues it consumes.
+        rss: Resident memory in bytes.
+        uptime: Seconds since its start.
+        registered: Names of the tasks it knows.
+        as_of: Wall timestamp of the answer.
+    """
+
+    pool: str | None = None
+    size: int | None = None
+    prefetch: int | None = None
+    queues: tuple[str, ...] | None = None
+    rss: int | None = None
+    uptime: float | None = None
+    registered: tuple[str, ...] | None = None
+    as_of: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFacts:
+    """A queue of the broker.
+
+    Attributes:
+        ready: Messages waiting, over all priorities.
+        unacked: Messages handed out and not acknowledged, where the broker tells.
+        consumers: Consumers the broker or the workers tell of.
+        oldest: Age in seconds of the oldest waiting message, where it can be known.
+        priorities: Messages waiting by priority step, where the broker splits them.
+        as_of: Wall timestamp of the figures.
+    """
+
+    name: str
+    ready: int | None = None
+    unacked: int | None = None
+    consumers: int | None = None
+    oldest: float | None = None
+    priorities: tuple[tuple[int, int], ...] = ()
+    as_of: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time in which nothing was observed, as wall timestamps."""
+
+    begin: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """The connection to the broker.
+
+    Attributes:
+        connected: Whether events arrive.
+        since: Wall timestamp of the last change of `connected`.
+        attempt: Number of the present attempt to reconnect, from 1.
+        error: Why it is not connected.
+        dropped: Events that were counted but not kept, because there were too many.
+        lag: Seconds between an event and its arrival here, or None when unknown.
+        gaps: Times in which nothing was observed, oldest first.
+    """
+
+    connected: bool = False
+    since: float = 0.0
+    attempt: int = 0
+    error: str | None = None
+    dropped: int = 0
+    lag: float | None = None
+    gaps: tuple[Gap, ...] = field(default_factory=tuple)

@@ -1,0 +1,1 @@
+"""Widgets that draw only what changed; they know nothing of tasks or workers."""

@@ -1,0 +1,90 @@
+"""Fixed rows of text: header, tabs, filter bar, footer; parts of them may be clicked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.style import Style
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tqconsole.tui.model.format import Cell, width_of
+from tqconsole.tui.widgets.paint import Palette, paint
+
+__all__ = ["Line", "LineBar", "Spot"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A stretch of a line that does something when clicked."""
+
+    start: int
+    end: int
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of cells and the spots on it."""
+
+    cells: tuple[Cell, ...]
+    spots: tuple[Spot, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Cells that the text takes."""
+        return sum(width_of(cell.text) for cell in self.cells)
+
+
+class LineBar(Widget, inherit_bindings=False):
+    """One or more rows, set as a whole and drawn again only when they differ."""
+
+    DEFAULT_CSS = "LineBar { height: 1; width: 1fr; }"
+
+    class Clicked(Message):
+        """A spot was clicked; `action` is what it carries."""
+
+        def __init__(self, action: str) -> None:
+            """Keep the action's name."""
+            super().__init__()
+            self.action = action
+
+    def __init__(self, palette: Palette, under: str = "", **kwargs: str | None) -> None:
+        """Draw with `palette`, on the background of the style named `under`."""
+        super().__init__(**kwargs)  # type: ignore[arg-type]  # id, name and classes only
+        self.palette = palette
+        self._under = under
+        self._lines: tuple[Line, ...] = ()
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """What is shown."""
+        return self._lines
+
+    def show(self, *lines: Line) -> None:
+        """Show these lines."""
+        if lines != self._lines:
+            self._lines = lines
+            self.refresh()
+
+    def redraw(self) -> None:
+        """Draw again with the palette of the moment."""
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one row."""
+        width = self.size.width
+        under: Style | None = self.palette[self._under] if self._under else None
+        cells: Sequence[Cell] = self._lines[y].cells if y < len(self._lines) else ()
+        return paint(cells, width, self.palette, under)
+
+    def on_click(self, event: events.Click) -> None:
+        """Say which spot was clicked."""
+        event.stop()
+        if event.y >= len(self._lines):
+            return
+        for spot in self._lines[event.y].spots:
+            if spot.start <= event.x < spot.end:
+                self.post_message(self.Clicked(spot.action))
+                return

@@ -1,0 +1,45 @@
+"""From cells to strips: the only place where text meets terminal styles."""
+
+from collections.abc import Iterable, Mapping
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from tqconsole.tui.model.format import Cell, width_of
+
+__all__ = ["Palette", "paint"]
+
+Palette = Mapping[str, Style]
+
+_NOTHING = Style()
+
+
+def paint(
+    cells: Iterable[Cell], width: int, palette: Palette, under: Style | None = None, offset: int = 0
+) -> Strip:
+    """Draw cells on one line of exactly `width` cells.
+
+    Args:
+        cells: Text with style names; text is never read as markup.
+        width: Cells of the line.
+        palette: Style of each name.
+        under: A style below all others, such as the cursor's background.
+        offset: Cells cut off at the left, for horizontal scrolling.
+    """
+    segments: list[Segment] = []
+    taken = 0
+    for text, name in cells:
+        if not text:
+            continue
+        style = palette.get(name, _NOTHING)
+        segments.append(Segment(text, style if under is None else under + style))
+        taken += width_of(text)
+    if offset:
+        strip = Strip(segments, taken).crop(offset, offset + width)
+        return strip.adjust_cell_length(width, under)
+    if taken < width:
+        segments.append(Segment(" " * (width - taken), under or palette[""]))
+        return Strip(segments, width)
+    strip = Strip(segments, taken)
+    return strip if taken == width else strip.adjust_cell_length(width, under)
