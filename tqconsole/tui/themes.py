@@ -52,7 +52,8 @@ LIGHT = Theme(
 THEMES = (DARK, LIGHT)
 
 STYLE_NAMES = (
-    "", "accent", "alert", "bar", "bold", "brand", "cursor", "dim", "error", "failure", "heading",
+    "", "accent", "alert", "bar", "bold", "brand", "cursor", "dim", "error", "failure", "frame",
+    "heading",
     "heading-sorted", "key", "muted", "name", "retry", "revoked", "rule", "started", "success",
     "tab", "tab-here", "title", "track", "warning", "warning-bold",
 )  # fmt: skip
@@ -107,6 +108,7 @@ def make_palette(theme: Theme, contexts: str = "") -> dict[str, Style]:
         "bar": _style(theme.primary),
         "track": _style(rule),
         "cursor": Style(bgcolor=Color.parse(cursor).rich_color),
+        "frame": Style(bgcolor=Color.parse(panel).rich_color),
     }
 
 

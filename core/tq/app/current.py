@@ -20,8 +20,11 @@ __all__ = [
     "add_shared_task",
     "current_app",
     "current_task",
+    "find_task",
+    "forget_app",
     "get_current_app",
     "known_apps",
+    "remember_app",
     "set_current_app",
     "set_default_app",
     "shared_tasks",
@@ -143,3 +146,12 @@ current_app: Any = _Forward("current application", get_current_app)
 
 current_task: Any = _Forward("running task", running_task)
 """The running task, false outside tasks: `current_task.request.id`."""
+
+
+def find_task(name: str) -> Any:
+    """Return the current application's task of that name; how a pickled task comes back.
+
+    Raises:
+        NotRegistered: There is none.
+    """
+    return get_current_app().tasks[name]

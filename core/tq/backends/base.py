@@ -124,8 +124,20 @@ class Backend(Protocol):
         """Say how many parts a chord's header has; also clears the dispatch claim."""
         ...
 
-    def chord_part(self, group_id: str, result: ResultMeta) -> ChordPart:
-        """Encode one finished part for the settle step, or for `count_chord_part`."""
+    def add_to_chord(self, group_id: str, count: int) -> None:
+        """Say that a header got `count` more parts while it runs."""
+        ...
+
+    def chord_part(
+        self, group_id: str, result: ResultMeta, group_index: int | None = None
+    ) -> ChordPart:
+        """Encode one finished part for the settle step, or for `count_chord_part`.
+
+        Args:
+            group_id: The header's group.
+            result: The part's final record.
+            group_index: The part's place in the header; None puts it last.
+        """
         ...
 
     def count_chord_part(self, part: ChordPart) -> str | None:

@@ -4,7 +4,6 @@
 those of the Redis broker; leases are not needed, since consumers die with their messages.
 """
 
-import contextlib
 import fnmatch
 import heapq
 import itertools
@@ -20,6 +19,7 @@ from typing import Any
 import msgspec
 
 from tq.brokers.base import Dead, Delivery, Message, Queue, Settled, Settlement
+from tq.brokers.doorbell import Doorbell
 from tq.errors import BrokerConnectionError, BrokerError, ConfigError
 
 __all__ = ["Broker", "Consumer", "Subscription", "reset"]
@@ -133,41 +133,6 @@ def reset(name: str = "") -> None:
     """Forget everything that a named broker holds; for tests."""
     with _stores_lock:
         _stores.pop(name, None)
-
-
-class _Doorbell:
-    """A descriptor that another thread can make readable."""
-
-    def __init__(self) -> None:
-        """Open the pipe."""
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._read, False)
-        os.set_blocking(self._write, False)
-        self._rung = False
-
-    def fileno(self) -> int:
-        """Return the end that turns readable."""
-        return self._read
-
-    def ring(self) -> None:
-        """Make it readable; ringing twice is ringing once."""
-        if not self._rung and self._write >= 0:
-            self._rung = True
-            os.write(self._write, b"\0")
-
-    def clear(self) -> None:
-        """Make it quiet again."""
-        if self._rung:
-            self._rung = False
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._read, 16)
-
-    def close(self) -> None:
-        """Close both ends."""
-        if self._write >= 0:
-            os.close(self._read)
-            os.close(self._write)
-            self._read = self._write = -1
 
 
 class Broker:
@@ -290,7 +255,7 @@ class Consumer:
         self._held: dict[str, _Ready] = {}
         self._started: dict[str, _Ready] = {}
         self._given_up: list[Dead] = []
-        self._bell = _Doorbell()
+        self._bell = Doorbell()
         self._armed = False
         with self._store.lock:
             self._store.consumers.append(self)
@@ -428,13 +393,16 @@ class Consumer:
             if queue in self.names:
                 self.names.remove(queue)
 
-    def release(self) -> None:
-        """Put back every delivery not settled, in its old order."""
+    def release(self, tags: Sequence[str] | None = None) -> None:
+        """Put back deliveries not settled, every one when None, in their old order."""
         with self._store.lock:
-            self._armed = False
-            held, self._held = self._held, {}
-            for item in reversed(held.values()):
-                self._store.put(item, first=True)
+            if tags is None:
+                self._armed = False
+                tags = list(self._held)
+            for tag in reversed(tags):
+                item = self._held.pop(tag, None)
+                if item is not None:
+                    self._store.put(item, first=True)
 
     def close(self) -> None:
         """Leave; what was not settled goes back to its queue."""
@@ -454,7 +422,7 @@ class Subscription:
         self.queue = queue
         self.dropped = 0
         self._store = store
-        self._bell = _Doorbell()
+        self._bell = Doorbell()
         self._messages: deque[Message] = deque()
         self._closed = False
         exchange = queue.exchange

@@ -4,6 +4,7 @@ Source: PROTOCOL 4; celery/canvas.py, `_chain` (`prepare_steps`, `run`).
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from tq.canvas.chord import chord as chord_type
@@ -38,7 +39,7 @@ def root_of(result: Any) -> Any:
     return result
 
 
-class _chain(Signature):  # noqa: N801 - Celery's name
+class _chain(Signature):
     """Tasks that each get the result of the one before."""
 
     @property
@@ -83,7 +84,7 @@ class _chain(Signature):  # noqa: N801 - Celery's name
 
     def clone(self, args: Any = None, kwargs: Any = None, **opts: Any) -> "_chain":
         """Copy, steps included."""
-        args, kwargs, options = self.merge(args, kwargs, opts)
+        args, kwargs, _ = self.merge(args, kwargs, opts)
         copy = Signature.clone(self, **opts)
         copy.args = tuple(args)
         copy["kwargs"] = {**kwargs, "tasks": [step.clone() for step in self.tasks]}
@@ -108,14 +109,19 @@ class _chain(Signature):  # noqa: N801 - Celery's name
         if is_empty_group(right) and not isinstance(left, chord_type):
             return left
         if isinstance(left, _chain):
-            return fold(left.unchain_tasks(), [right], left._app)
-        return fold([left], [right], left._app)
+            return fold(left.unchain_tasks(), [right], left.own_app)
+        return fold([left], [right], left.own_app)
 
     def __or__(self, other: Any) -> Any:
         """Add a step; a group followed by a task becomes a chord."""
         if not isinstance(other, Signature):
             return NotImplemented
         return self.join(self, other)
+
+    @staticmethod
+    def strip(sig: Any) -> None:
+        """See `strip_header_links`; reached through `TYPES` by chords, which chains build on."""
+        strip_header_links(sig)
 
     # -- running -------------------------------------------------------------------------------
 
@@ -253,10 +259,8 @@ class _chain(Signature):  # noqa: N801 - Celery's name
             each result's parent is the step before it.
         """
         steps = flatten(tasks, clone, self._app)
-        if clone and steps:
-            steps[0] = steps[0].clone(args, kwargs or None)
-        elif steps:
-            steps[0].args = tuple(args) + tuple(steps[0].args)
+        if steps:
+            steps[0] = _with_arguments(steps[0], args, kwargs, clone)
         frozen: list[Any] = []
         results: list[Any] = []
         for step in reversed(steps):
@@ -280,7 +284,7 @@ class _chain(Signature):  # noqa: N801 - Celery's name
             for errback in as_list(link_error):
                 step.link_error(errback)
             frozen.append(step)
-        for later, earlier in zip(results, results[1:], strict=False):
+        for later, earlier in pairwise(results):
             root_of(later).parent = earlier
         if results:
             self.options["task_id"] = results[0].id
@@ -304,7 +308,7 @@ class _chain(Signature):  # noqa: N801 - Celery's name
         return " | ".join(repr(step) for step in self.tasks) or "chain(<empty>)"
 
 
-class chain(_chain):  # noqa: N801 - Celery's name
+class chain(_chain):
     """Chain tasks: `chain(a, b, c)` is `a | b | c`; one iterable is taken as the steps."""
 
     def __new__(cls, *tasks: Any, **kwargs: Any) -> Any:
@@ -351,6 +355,14 @@ def fold(steps: list[Signature], more: Iterable[Signature], app: Any) -> Signatu
     return _chain(steps, app=app)
 
 
+def _with_arguments(step: Any, args: Any, kwargs: Any, clone: bool) -> Any:
+    if clone:
+        return step.clone(args, kwargs or None)
+    if args:
+        step.args = tuple(args) + tuple(step.args)
+    return step
+
+
 def _with_body(step: Any, other: Signature) -> Any:
     copy = step.clone()
     copy.body = copy.body | other if copy.body is not None else other
@@ -379,7 +391,9 @@ def flatten(tasks: Iterable[Any], clone: bool, app: Any) -> list[Any]:
 
 
 def _led_by_task(body: Any) -> bool:
-    return isinstance(body, _chain) and bool(body.tasks) and not isinstance(body.tasks[0], group_type)
+    return (
+        isinstance(body, _chain) and bool(body.tasks) and not isinstance(body.tasks[0], group_type)
+    )
 
 
 def _split_body(step: Any) -> list[Any]:
@@ -401,9 +415,8 @@ def strip_header_links(sig: Any) -> None:
     Such a chord carries its body itself, and puts it on its parts when it starts.
     """
     if isinstance(sig, chord_type):
-        _clear_chord(sig.tasks)
-        for task in sig.tasks:
-            strip_header_links(task)
+        _clear_chord([sig.tasks])
+        strip_header_links(sig.tasks)
         if sig.body is not None:
             strip_header_links(sig.body)
     elif isinstance(sig, group_type | _chain):

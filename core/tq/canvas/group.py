@@ -22,7 +22,7 @@ __all__ = ["count_parts", "group", "is_empty_group", "unroll_single"]
 
 
 @Signature.register_type("group")
-class group(Signature):  # noqa: N801 - Celery's name
+class group(Signature):
     """Tasks that run side by side; one iterable is taken as the members."""
 
     @property
@@ -119,11 +119,9 @@ class group(Signature):  # noqa: N801 - Celery's name
         merged.pop("group_index", None)
         results = []
         parts = 0
-        for index, member in self._unrolled():
+        for index, member in self.unrolled():
             results.append(
-                member.freeze(
-                    group_id=group_id, root_id=merged.get("root_id"), group_index=index
-                )
+                member.freeze(group_id=group_id, root_id=merged.get("root_id"), group_index=index)
             )
             chord = body if body is not None else member.options.get("chord")
             passed = {**merged, "chord": chord, "add_to_parent": False}
@@ -142,7 +140,7 @@ class group(Signature):  # noqa: N801 - Celery's name
             return self.freeze()
         merged, group_id = self._own_options(options)
         merged.pop("add_to_parent", None)
-        results = [member.apply(args, kwargs, **merged) for _, member in self._unrolled()]
+        results = [member.apply(args, kwargs, **merged) for _, member in self.unrolled()]
         return GroupResult(group_id, results, app=self.app)
 
     def _own_options(self, options: dict[str, Any]) -> tuple[dict[str, Any], str]:
@@ -159,11 +157,11 @@ class group(Signature):  # noqa: N801 - Celery's name
         merged["group_id"] = group_id
         return merged, group_id
 
-    def _unrolled(self) -> Iterator[tuple[int, Any]]:
+    def unrolled(self) -> Iterator[tuple[int, Any]]:
         """Yield (index, copy) of each member; nested groups give theirs, with their own indexes."""
         for index, member in enumerate(self.tasks):
             if isinstance(member, group):
-                yield from member._unrolled()
+                yield from member.unrolled()
             elif not _is_empty_chain(member):
                 yield index, member.clone()
 

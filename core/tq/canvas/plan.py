@@ -33,11 +33,10 @@ class Plan:
         Args:
             app: A `Sender`.
         """
-        backend = app.backend if self.groups or self.sizes else None
         for group_id, record in self.groups.items():
-            backend.save_group(group_id, record)
+            app.backend.save_group(group_id, record)
         for group_id, size in self.sizes.items():
-            backend.set_chord_size(group_id, size)
+            app.backend.set_chord_size(group_id, size)
         if len(self.calls) == 1:
             self.calls[0].apply_async()
         elif self.calls:

@@ -183,6 +183,11 @@ class Signature(dict[str, Any]):
         return found if found is not None else default_sender()
 
     @property
+    def own_app(self) -> Any:
+        """Return the application that was given, or None."""
+        return self._app
+
+    @property
     def name(self) -> str:
         """Return the task's name, as `Task.name` does."""
         return cast(str, self["task"])
@@ -282,9 +287,15 @@ class Signature(dict[str, Any]):
             },
             app=self._app,
         )
-        if self._type is not None:
-            copy._type = self._type
-        return copy
+        return copy.bind(None, self._type)
+
+    def bind(self, app: Any, task: Any = None) -> Self:
+        """Set application and task where they are not set; returns this signature."""
+        if self._app is None and app is not None:
+            self._app = app
+        if self._type is None and task is not None:
+            self._type = task
+        return self
 
     partial = clone
 
@@ -378,7 +389,7 @@ class Signature(dict[str, Any]):
             return NotImplemented
         return self.TYPES["chain"].join(self, other)  # type: ignore[attr-defined]  # chain's own
 
-    def __ior__(self, other: Any) -> Any:  # type: ignore[override,misc]  # not dict's update
+    def __ior__(self, other: Any) -> Any:
         """Chain, as `|` does."""
         return self.__or__(other)
 
@@ -472,9 +483,7 @@ def maybe_signature(d: Any, app: Any = None, clone: bool = False) -> Any:
             d = d.clone()
     else:
         d = Signature.from_dict(d)
-    if app is not None and d._app is None:
-        d._app = app
-    return d
+    return d.bind(app)
 
 
 def as_signature(value: Any, app: Any = None) -> Signature:

@@ -116,7 +116,10 @@ class Control:
         )
 
     def expected(
-        self, destination: Destination = None, pattern: str | None = None, matcher: str | None = None
+        self,
+        destination: Destination = None,
+        pattern: str | None = None,
+        matcher: str | None = None,
     ) -> frozenset[str] | None:
         """Return the nodes that should answer a command, or None when that is not known."""
         if destination:
@@ -149,7 +152,15 @@ class Control:
         """Send a command and return at once; the `Call` collects the replies.
 
         Args:
-            expect: The nodes to wait for; see `expected` for the default.
+            command: The command's name.
+            arguments: Its keyword arguments.
+            destination: Exact node names; None for all.
+            timeout: Seconds until the call counts as done.
+            limit: Done after so many replies.
+            callback: Called with each reply as it arrives.
+            pattern: Which nodes, with `matcher`, when there is no destination.
+            matcher: `glob` or `pcre`.
+            expect: The nodes to wait for; see `expected` for the default, () for unknown.
 
         Raises:
             CommandRefused: Read-only, and the command changes something.
@@ -188,7 +199,7 @@ class Control:
 
         Args:
             command: The command's name.
-            arguments: Its keyword arguments; `extra_kwargs` are added.
+            arguments: Its keyword arguments.
             destination: Exact node names; None for all.
             connection: Another broker to send through.
             reply: Wait for replies.
@@ -198,6 +209,7 @@ class Control:
             channel: Accepted for compatibility; brokers here have none.
             pattern: Which nodes, with `matcher` (`glob` or `pcre`), when there is no destination.
             matcher: How `pattern` is read.
+            **extra_kwargs: More of the command's arguments.
 
         Returns:
             `[{node: reply}, ...]` with `reply`, else None.
@@ -246,7 +258,9 @@ class Control:
         """
         if self.read_only:
             raise CommandRefused(
-                "purge is refused: this connection is read-only", command="purge", reason="read_only"
+                "purge is refused: this connection is read-only",
+                command="purge",
+                reason="read_only",
             )
         broker = connection or self.broker
         return sum(broker.purge(name) for name in queues or self._queue_names())
@@ -280,7 +294,10 @@ class Control:
 
         Args:
             task_id: One id, or many.
+            destination: Exact node names; None for all.
+            terminate: Kill those that run.
             signal: Name of the signal that kills.
+            **kwargs: As `broadcast` takes them.
         """
         ids = task_id if isinstance(task_id, str) else list(task_id)
         arguments = {"task_id": ids, "terminate": terminate, "signal": signal}
@@ -308,6 +325,10 @@ class Control:
 
         Args:
             headers: Stamp names with one value or a list of values each.
+            destination: Exact node names; None for all.
+            terminate: Kill those that run.
+            signal: Name of the signal that kills.
+            **kwargs: As `broadcast` takes them.
         """
         arguments = {"headers": dict(headers), "terminate": terminate, "signal": signal}
         return self.broadcast("revoke_by_stamped_headers", arguments, destination, **kwargs)

@@ -7,15 +7,18 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from itertools import groupby
 from typing import Any
+
+import msgspec
 
 from tq.brokers.base import Broker, Exchange, Message
 from tq.clock import Clock, LamportClock, SystemClock
 from tq.errors import BrokerError, EncodeError
 from tq.events.exchange import event_exchange
-from tq.wire.event import encode_events
+from tq.saferepr import saferepr
+from tq.wire.event import encode_events, utc_offset
 
 __all__ = ["Emitter"]
 
@@ -23,6 +26,10 @@ _log = logging.getLogger(__name__)
 
 _RETRY_INTERVAL = 1.0
 _OFFSET_INTERVAL = 60.0
+
+# Ten times as fast as `encode_events`, which looks at every value first; what it cannot write goes
+# there. Foreign values become their repr, NaN becomes null.
+_encoder = msgspec.json.Encoder(enc_hook=saferepr)
 
 
 class Emitter:
@@ -86,7 +93,7 @@ class Emitter:
         self._exchange: Exchange = event_exchange(exchange, broker.driver)
         self._time = time_source or SystemClock()
         self._pid = os.getpid()
-        self._utcoffset = _utcoffset()
+        self._utcoffset = utc_offset()
         self._offset_due = self._time.monotonic() + _OFFSET_INTERVAL
         self._buffer: list[dict[str, Any]] = []
         self._flushing = threading.Lock()
@@ -172,7 +179,7 @@ class Emitter:
             return 0
         try:
             if now >= self._offset_due:
-                self._utcoffset, self._offset_due = _utcoffset(), now + _OFFSET_INTERVAL
+                self._utcoffset, self._offset_due = utc_offset(), now + _OFFSET_INTERVAL
             return self._publish(now)
         finally:
             self._flushing.release()
@@ -203,21 +210,36 @@ class Emitter:
                 messages.extend(self._encode_batch(batch[at : at + size], group))
         return messages
 
-    def _encode_batch(self, batch: list[dict[str, Any]], group: str) -> Iterable[Message]:
+    def _encode_batch(self, batch: list[dict[str, Any]], group: str) -> list[Message]:
         """Encode one batch; an event that cannot be encoded is dropped alone."""
         multi = group in self._batch_groups
+        key = f"{group}.multi" if multi else batch[0]["type"].replace("-", ".")
         try:
-            return (encode_events(batch, self.hostname, self._exchange, multi=multi),)
-        except EncodeError as error:
-            if len(batch) == 1:
-                self.dropped += 1
-                _log.warning("event %s dropped: %s", batch[0].get("type"), error)
-                return ()
-            half = len(batch) // 2
-            return (
-                *self._encode_batch(batch[:half], group),
-                *self._encode_batch(batch[half:], group),
+            body = _encoder.encode(batch if multi else batch[0])
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            return [message for event in batch for message in self._encode_odd(event, multi)]
+        return [
+            Message(
+                body=body,
+                headers={"hostname": self.hostname},
+                exchange=self._exchange.name,
+                exchange_type=self._exchange.type,
+                routing_key=key,
+                delivery_mode=1,
             )
+        ]
+
+    def _encode_odd(self, event: dict[str, Any], multi: bool) -> list[Message]:
+        """Encode one event by the slow way that takes more kinds of values."""
+        exchange = self._exchange
+        try:
+            return [
+                encode_events([event], self.hostname, exchange.name, exchange.type, batch=multi)
+            ]
+        except EncodeError as error:
+            self.dropped += 1
+            _log.warning("event %s dropped: %s", str(event.get("type"))[:100], error)
+            return []
 
     def close(self) -> None:
         """Publish what waits, then send nothing more."""
@@ -230,9 +252,3 @@ def _group(event: dict[str, Any]) -> str:
     """Return the part of an event's type before the first dash."""
     group: str = event["type"].partition("-")[0]
     return group
-
-
-def _utcoffset() -> float:
-    """Return this machine's offset in hours west of UTC, daylight saving time considered."""
-    local = time.localtime()
-    return (time.altzone if local.tm_isdst > 0 else time.timezone) / 3600.0

@@ -1,1 +1,23 @@
-"""What can be known of a cluster by listening: state, rates, dumps."""
+"""What can be known of a cluster by listening: its state, rates, and dumps."""
+
+from tq.monitor.cluster import ClusterState, NameStats
+from tq.monitor.rates import Histogram, Rings
+from tq.monitor.task import TaskDetail, TaskInfo
+from tq.monitor.watcher import Aged, ClusterWatcher, QueueInfo, WatchStatus, WorkerDetail
+from tq.monitor.worker import WorkerInfo, WorkerStatus
+
+__all__ = [
+    "Aged",
+    "ClusterState",
+    "ClusterWatcher",
+    "Histogram",
+    "NameStats",
+    "QueueInfo",
+    "Rings",
+    "TaskDetail",
+    "TaskInfo",
+    "WatchStatus",
+    "WorkerDetail",
+    "WorkerInfo",
+    "WorkerStatus",
+]

@@ -7,7 +7,7 @@ import math
 from array import array
 from collections.abc import Sequence
 
-__all__ = ["Histogram", "Ring", "Rings"]
+__all__ = ["Histogram", "Ring", "Rings", "bucket_of"]
 
 
 class Ring:
@@ -43,7 +43,7 @@ class Ring:
         self.newest = slot
 
     def series(self, now: float, slots: int) -> list[int]:
-        """Return the counts of the newest `slots` slots, oldest first; the last one is unfinished."""
+        """Return the newest `slots` counts, oldest first; the last slot is unfinished."""
         last = int(now) // self.width
         oldest_kept = self.newest - self.size + 1
         return [
@@ -107,6 +107,14 @@ _OFFSET = -math.log(_LOWEST) * _PER_LOG
 _log = math.log
 
 
+def bucket_of(seconds: float) -> int:
+    """Return the histogram bucket of a duration, which must be neither negative nor infinite."""
+    if seconds <= _LOWEST:
+        return 0
+    bucket = int(_log(seconds) * _PER_LOG + _OFFSET + 1.0)
+    return bucket if bucket < _BUCKETS else _BUCKETS - 1
+
+
 class Histogram:
     """A distribution of durations in seconds; percentiles are right within 5 %."""
 
@@ -124,11 +132,14 @@ class Histogram:
         """Count one duration; negative ones and NaN are not durations and are left out."""
         if not 0.0 <= seconds < math.inf:
             return
+        self.add_to(bucket_of(seconds), seconds)
+
+    def add_to(self, bucket: int, seconds: float) -> None:
+        """Count one duration whose `bucket_of` is known already."""
         counts = self._counts
         if counts is None:
             counts = self._counts = array("I", bytes(4 * _BUCKETS))
-        bucket = int(_log(seconds) * _PER_LOG + _OFFSET + 1.0) if seconds > _LOWEST else 0
-        counts[bucket if bucket < _BUCKETS else _BUCKETS - 1] += 1
+        counts[bucket] += 1
         self.count += 1
         self.total += seconds
         if seconds < self.lowest:

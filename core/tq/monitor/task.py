@@ -48,8 +48,9 @@ class TaskInfo(msgspec.Struct, gc=False, eq=False):
         client: Node name of the sender, from `task-sent`.
         args: Text, as the sender or worker represented it (at most 4 KB, as all texts here).
         runtime: Seconds.
-        timestamp: When the state was reached, by the sender's clock; as are `sent`, `received`,
-            `started`, `succeeded`, `failed`, `retried`, `revoked` and `rejected`.
+        timestamp: When the state was reached, by the sender's clock; a late event that is not
+            `task-received` sets it too, as in Celery. `sent`, `received`, `started`, `succeeded`,
+            `failed`, `retried`, `revoked` and `rejected` are the timestamps of these events.
         local_received: When its last event arrived here.
         version: The cluster state's version when this task last changed.
         more: Rare fields, or None.
@@ -144,7 +145,11 @@ class TaskInfo(msgspec.Struct, gc=False, eq=False):
     @property
     def ended(self) -> float | None:
         """When the task ended, or None while it has not."""
-        return self.timestamp if self.state in states.READY_STATES else None
+        if self.state == states.SUCCESS:
+            return self.succeeded
+        if self.state == states.FAILURE:
+            return self.failed
+        return self.revoked if self.state == states.REVOKED else None
 
     @property
     def waited(self) -> float | None:

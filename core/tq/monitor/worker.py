@@ -3,7 +3,10 @@
 Source: PROTOCOL 7.4; celery/events/state.py, `Worker`. CONSOLE 5.4 names the states.
 """
 
+import math
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -13,6 +16,9 @@ __all__ = ["WorkerInfo", "WorkerStatus"]
 
 _HEARTBEATS_KEPT = 4
 _DEFAULT_FREQ = 60.0
+_BEATS_UNTIL_LOST = 3.0
+_ANSWER_COUNTS = 30.0
+_LONGEST_SOFTWARE = 64
 
 
 class WorkerStatus(StrEnum):
@@ -48,6 +54,10 @@ class WorkerInfo(msgspec.Struct, eq=False):
         rates: Finished tasks per time, newest 60 s and 10 min.
         runtimes: Distribution of the run times reported.
         version: The cluster state's version when this worker last changed.
+        pool: What runs its tasks (`prefork`, `solo`, ...), once `stats` told.
+        accepted: Tasks accepted since we listen, restarts included; runs ahead of `expected` by one
+            heartbeat, because the last tasks' events may still be under way.
+        unlistened: `started` when the first heartbeat came.
     """
 
     hostname: str
@@ -77,7 +87,9 @@ class WorkerInfo(msgspec.Struct, eq=False):
     rates: Rings = msgspec.field(default_factory=Rings.short)
     runtimes: Histogram = msgspec.field(default_factory=Histogram)
     version: int = 0
-    baseline: tuple[int, int] | None = None
+    pool: str | None = None
+    accepted: int = 0
+    unlistened: int = 0
 
     @property
     def coverage(self) -> float | None:
@@ -94,6 +106,55 @@ class WorkerInfo(msgspec.Struct, eq=False):
             beats.append(arrived)
         if len(beats) > _HEARTBEATS_KEPT:
             del beats[0]
+
+    def describe(self, event: Mapping[str, Any]) -> None:
+        """Take over what one of its own events says of a worker."""
+        clock, freq, processed = event.get("clock"), event.get("freq"), event.get("processed")
+        if type(clock) is int:
+            self.clock = clock
+        if isinstance(freq, int | float) and 0 < freq < math.inf:
+            self.freq = float(freq)
+        if type(processed) is int:
+            self.count_processed(processed)
+        load = event.get("loadavg")
+        if isinstance(load, list | tuple):
+            self.loadavg = tuple(item for item in load[:3] if isinstance(item, int | float))
+        for name in ("pid", "active"):
+            value = event.get(name)
+            if type(value) is int:
+                setattr(self, name, value)
+        for name in ("sw_ident", "sw_ver", "sw_sys"):
+            value = event.get(name)
+            if type(value) is str:
+                setattr(self, name, value[:_LONGEST_SOFTWARE])
+
+    def status(self, now: float) -> WorkerStatus:
+        """Tell whether it is up, busy-silent, lost, gone, or up without task events.
+
+        Source: CONSOLE 5.4.
+        """
+        if self.offline_at is not None:
+            return WorkerStatus.GONE
+        silence = self.silence(now)
+        if silence is not None and silence <= _BEATS_UNTIL_LOST * self.freq:
+            # It ran tasks while we listened, and told of none.
+            return WorkerStatus.NO_EVENTS if self.expected and not self.events else WorkerStatus.UP
+        if self.answered_at is not None and now - self.answered_at <= _ANSWER_COUNTS:
+            return WorkerStatus.NO_EVENTS
+        if self.running and self.pool == "solo":
+            return WorkerStatus.BUSY_SILENT
+        return WorkerStatus.LOST
+
+    def count_processed(self, processed: int) -> None:
+        """Take in a heartbeat's counter of accepted tasks, which begins again at a restart."""
+        if self.processed is None:
+            self.unlistened = self.started
+        else:
+            self.expected = self.accepted
+            self.covered = self.started - self.unlistened
+            restarted = processed < self.processed
+            self.accepted += processed if restarted else processed - self.processed
+        self.processed = processed
 
     def alive(self, now: float) -> bool:
         """Tell whether the last sign of life is younger than two heartbeat intervals."""

@@ -204,15 +204,14 @@ class AsyncioPool(LocalPool):
 
 
 @coroutine
-def _interruptible(
-    job: Coroutine[Any, Any, Outcome], run: Run
-) -> Generator[Any, Any, Outcome]:
+def _interruptible(job: Coroutine[Any, Any, Outcome], run: Run) -> Generator[Any, Any, Outcome]:
     """Drive a job, turning the cancellation that means a soft limit into its exception.
 
     A task can be cancelled from outside but not interrupted with another exception; between the
     task and the job, the one can be replaced with the other.
     """
-    action, value = job.send, None
+    action: Any = job.send
+    value: Any = None
     while True:
         try:
             waiting = action(value)

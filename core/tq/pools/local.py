@@ -156,6 +156,10 @@ class LocalPool:
         """Give back every job that has not started."""
         self._publish([Returned(job.id) for job in self._take_unstarted()])
 
+    def running(self) -> dict[str, int]:
+        """Say which job runs in which process now."""
+        return dict.fromkeys(list(self._running), self._pid)
+
     # For the threads that run jobs.
 
     def _begin(self, job: Job, owner: Any) -> Run:
@@ -198,6 +202,9 @@ class LocalPool:
 
     def _schedule(self, run: Run) -> None:
         """Enter a run's limits into the heap."""
+        if len(self._due) > 2 * len(self._running) + 64:  # most are limits of runs that have ended
+            self._due = [due for due in self._due if due[2].job.id in self._running]
+            heapq.heapify(self._due)
         for limit, soft in ((run.soft, True), (run.hard, False)):
             if limit is not None:
                 heapq.heappush(self._due, (run.started + limit, next(self._order), run, soft))

@@ -10,7 +10,8 @@ from tq.results.guard import (
     set_default_app,
     task_join_will_block,
 )
-from tq.results.result import AsyncResult, GroupResult, ResultSet, result_from_tuple
+from tq.results.sets import GroupResult, ResultSet
+from tq.results.single import AsyncResult, result_from_tuple
 
 __all__ = [
     "AppLike",

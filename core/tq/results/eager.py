@@ -3,7 +3,7 @@
 from typing import Any
 
 from tq.results.guard import assert_will_not_block
-from tq.results.result import AsyncResult
+from tq.results.single import AsyncResult
 from tq.states import PROPAGATE_STATES, REVOKED
 from tq.wire.result import ResultMeta
 
@@ -49,7 +49,7 @@ class EagerResult(AsyncResult):
         """Say no: there is nothing to wait for."""
         return False
 
-    def get(
+    def get(  # type: ignore[override]  # Celery's shape: most options have nothing to act on
         self,
         timeout: float | None = None,
         propagate: bool = True,
@@ -64,7 +64,7 @@ class EagerResult(AsyncResult):
             raise value if isinstance(value, BaseException) else RuntimeError(value)
         return value
 
-    wait = get
+    wait = get  # type: ignore[assignment]  # as above
 
     def ready(self) -> bool:
         """Say yes."""

@@ -26,9 +26,11 @@ _MAX_CLOCK = 1 << 62
 # From UTC+14 to UTC-12, with room.
 _MAX_OFFSET_HOURS = 26.0
 _DEFAULT_FREQ = 2.0
-_TEXTS = ("name", "args", "kwargs", "result", "exception", "traceback", "eta", "expires")
-_IDS = ("root_id", "parent_id", "queue", "exchange", "routing_key")
-_COUNTS = ("pid", "retries", "active", "processed")
+_IDS = frozenset({"root_id", "parent_id", "queue", "exchange", "routing_key"})
+_TEXTS = frozenset({"name", "args", "kwargs", "exception", "traceback", "eta", "expires"})
+_STRINGS = _IDS | _TEXTS
+_COUNTS = frozenset({"pid", "retries", "active", "processed"})
+_NUMBERS = _COUNTS | {"runtime"}
 
 
 def utc_offset() -> float:
@@ -186,24 +188,30 @@ def _adjust_worker(event: Event) -> None:
 
 def _bound(event: Event) -> None:
     """Drop known fields of a wrong type, and cut long text."""
-    for name in [n for n, value in event.items() if value is not None and _is_wrong(n, value)]:
-        value = event[name]
-        if type(value) is str and name not in _IDS:
-            event[name] = value[:_MAX_TEXT_CHARS] + "…"
-        else:
-            del event[name]
-
-
-def _is_wrong(name: str, value: Any) -> bool:
-    if type(value) is str:
-        return len(value) > (_MAX_NAME_CHARS if name in _IDS else _MAX_TEXT_CHARS) or (
-            name in _COUNTS or name == "runtime"
+    suspects = [
+        name
+        for name, value in event.items()
+        if (
+            (len(value) > _MAX_NAME_CHARS or name in _NUMBERS)
+            if type(value) is str
+            else (name in _STRINGS or name in _NUMBERS) and value is not None
         )
-    if name in _TEXTS or name in _IDS:
-        return True
+    ]
+    for name in suspects:
+        value = event[name]
+        if name in _NUMBERS:
+            if not _is_valid_number(name, value):
+                del event[name]
+        elif type(value) is not str or name in _IDS:
+            del event[name]
+        elif len(value) > _MAX_TEXT_CHARS:
+            event[name] = value[:_MAX_TEXT_CHARS] + "…"
+
+
+def _is_valid_number(name: str, value: Any) -> bool:
     if name in _COUNTS:
-        return type(value) is not int or not 0 <= value <= _MAX_CLOCK
-    return name == "runtime" and not (_is_number(value) and value >= 0)
+        return type(value) is int and 0 <= value <= _MAX_CLOCK
+    return _is_number(value) and value >= 0
 
 
 def _is_number(value: Any) -> bool:

@@ -122,7 +122,7 @@ def rebuild_exception(data: Any) -> Exception:
         return RemoteError(_bounded(data), exc_type="Exception", exc_module=None)
     name, module = data.get("exc_type"), data.get("exc_module")
     if type(name) is not str or not 0 < len(name) <= _MAX_TYPE_CHARS:
-        name = "Exception"
+        name, module = "Exception", None
     if type(module) is not str or len(module) > _MAX_TYPE_CHARS:
         module = None
     message = data.get("exc_message", ())

@@ -24,6 +24,7 @@ __all__ = ["read_body", "read_headers"]
 
 # No program has a longer task name or id; a longer one only fills logs and screens.
 _MAX_NAME_CHARS = 1024
+_MAX_COUNT = (1 << 31) - 1
 _OURS = ("custom", "defaulted")
 _FIELDS = {f.name: f for f in msgspec.structs.fields(TaskHeaders) if f.name not in _OURS}
 # `x-tq-deliveries` counts deliveries of this message; a retry must not inherit it.
@@ -99,10 +100,10 @@ def _check(headers: TaskHeaders, raw: bytes) -> None:
         _check_time("eta", headers.eta, raw)
     if headers.expires is not None:
         _check_time("expires", headers.expires, raw)
-    if headers.retries < 0:
+    if not 0 <= headers.retries <= _MAX_COUNT:
         headers.retries = 0
         headers.defaulted += ("retries",)
-    if headers.replaced_task_nesting < 0:
+    if not 0 <= headers.replaced_task_nesting <= _MAX_COUNT:
         headers.replaced_task_nesting = 0
         headers.defaulted += ("replaced_task_nesting",)
     hard, soft = headers.timelimit

@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from tq.brokers.base import Settlement
 from tq.pools.base import Job
+from tq.worker.effects import Effects
 from tq.worker.outcome import Record
 from tq.worker.request import Request
 
@@ -24,6 +24,7 @@ ReportKind = Literal[
     "unreadable",
     "soft_timeout",
     "requeued",
+    "cancelled",
 ]
 
 
@@ -65,7 +66,9 @@ class Actions(msgspec.Struct):
         bury: `(tag, reason)` for the dead letters.
         requeue: Tags that go back to the head of their queue, without a mark.
         lost: Tags that go back because their process died: counted as a failed delivery.
-        settle: Settlements that the pool left to the worker, in order.
+        effects: What the pool left to the worker to settle, in order.
+        ack: Tags to acknowledge; their effects are recorded already.
+        forget: Tags that children have settled.
         conclude: Tasks to record as ended.
         reports: What to tell.
     """
@@ -75,6 +78,8 @@ class Actions(msgspec.Struct):
     bury: list[tuple[str, str]] = []
     requeue: list[str] = []
     lost: list[Request] = []
-    settle: list[Settlement] = []
+    effects: list[Effects] = []
+    ack: list[str] = []
+    forget: list[str] = []
     conclude: list[Conclusion] = []
     reports: list[Report] = []

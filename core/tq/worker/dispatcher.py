@@ -11,6 +11,7 @@ from tq.brokers.base import Delivery, Settlement
 from tq.errors import (
     DecodeError,
     NotRegistered,
+    Retry,
     TaskRevokedError,
     TimeLimitExceeded,
     WorkerLostError,
@@ -18,9 +19,11 @@ from tq.errors import (
 from tq.pools.base import Accepted, Finished, Job, Lost, PoolEvent, Returned, TimedOut
 from tq.states import FAILURE, IGNORED, REJECTED, RETRY, REVOKED, SUCCESS
 from tq.wire.message import TaskHeaders, parse_time, read_headers
+from tq.wire.serialization import JSON_ONLY
 from tq.worker.actions import Actions, Conclusion, Report, ReportKind
+from tq.worker.effects import Effects
 from tq.worker.limits import RevokedIds, RevokedStamps, TokenBucket
-from tq.worker.outcome import REQUEUE, Assignment, Record, encode_assignment
+from tq.worker.outcome import REQUEUE, UNREADABLE, Assignment, Record, encode_assignment
 from tq.worker.request import Request, TaskPolicy
 
 __all__ = ["PARKED_LIMIT", "Dispatcher"]
@@ -42,24 +45,27 @@ class Dispatcher:
 
     Args:
         policy: Gives a task's policy, or None for a name that is not registered.
-        read_outcome: Turns what a pool gives back into a `Record`.
+        read_outcome: Turns what a pool gives back into a `Record`, with the effects that are
+            left to the worker to settle.
         parse: Turns ISO text into a wall timestamp.
         soft_limit: The worker's default soft limit in seconds.
         hard_limit: The worker's default hard limit.
         delivery_limit: Deaths after which a message goes to the dead letters; 0 for never.
         settles_itself: The pool's children settle, early acks included.
+        accept: Content types that may be decoded (protocol 1 has its headers in the body).
     """
 
     def __init__(
         self,
         policy: Callable[[str], TaskPolicy | None],
-        read_outcome: Callable[[Finished], Record],
+        read_outcome: Callable[[Finished], tuple[Record, Effects | None]],
         *,
         parse: Callable[[str], float] = lambda text: parse_time(text, None),
         soft_limit: float | None = None,
         hard_limit: float | None = None,
         delivery_limit: int = 5,
         settles_itself: bool = False,
+        accept: frozenset[str] = JSON_ONLY,
     ) -> None:
         """Begin with nothing in flight."""
         self._policy = policy
@@ -69,6 +75,8 @@ class Dispatcher:
         self._hard_limit = hard_limit
         self._delivery_limit = delivery_limit
         self._settles_itself = settles_itself
+        self._accept = accept
+        self.consumer_id = ""
         self._buckets: dict[str, TokenBucket] = {}
         self.requests: dict[str, Request] = {}
         self.parked: OrderedDict[str, tuple[float, Request]] = OrderedDict()
@@ -81,6 +89,7 @@ class Dispatcher:
         self.buried: Counter[str] = Counter()
         self.reports = False
         self.stopping = False
+        self.cancelling = False
 
     def reserved(self) -> list[Request]:
         """Return what was taken and has not started."""
@@ -110,7 +119,7 @@ class Dispatcher:
         actions = Actions()
         for delivery in deliveries:
             try:
-                headers = read_headers(delivery.message)
+                headers = read_headers(delivery.message, self._accept)
             except DecodeError as exc:
                 self._bury(delivery, exc, actions)
                 continue
@@ -168,6 +177,7 @@ class Dispatcher:
                 properties=message.properties,
                 redelivered=delivery.redelivered,
                 deliveries=delivery.deliveries,
+                consumer=self.consumer_id,
                 reports=self.reports,
                 raw_headers=message.headers,
             )
@@ -264,7 +274,8 @@ class Dispatcher:
         if not request.policy.acks_late:
             request.acknowledged = True
             if not self._settles_itself:
-                actions.settle.append(Settlement(tag=event.job_id, started=True))
+                early = Effects(Settlement(tag=event.job_id, started=True))
+                actions.effects.append(early)
         if self.reports:
             actions.reports.append(Report("started", request))
 
@@ -275,24 +286,52 @@ class Dispatcher:
         if request.time_start is None:
             self.total[request.headers.task] += 1
         self.processed += 1
-        record = self._read_outcome(event)
+        record, effects = self._read_outcome(event)
+        self._end_delivery(event, record, effects, actions)
         if record.lost:
             self.lost_leases += 1
-        if record.state == REQUEUE or (record.state == REJECTED and record.requeue):
-            if not event.outcome.settled:
-                actions.requeue.append(event.job_id)
-        elif record.settlement is not None:
-            actions.settle.append(record.settlement)
-        if record.state == REQUEUE:
+        if record.state == UNREADABLE:
+            self._unreadable(request, record, actions)
+        elif record.state == REQUEUE:
             actions.reports.append(Report("requeued", request, record))
         elif self.reports or record.state != SUCCESS:
             actions.reports.append(Report(_KINDS.get(record.state, "failed"), request, record))
+
+    @staticmethod
+    def _end_delivery(
+        event: Finished, record: Record, effects: Effects | None, actions: Actions
+    ) -> None:
+        """Say what becomes of the message of a job that ended."""
+        tag = event.job_id
+        if record.state == UNREADABLE:
+            actions.bury.append((tag, record.text or "undecodable"))
+        elif record.state == REQUEUE or (record.state == REJECTED and record.requeue):
+            actions.requeue.append(tag)
+        elif effects is not None:
+            actions.effects.append(effects)
+        elif event.outcome.settled:
+            actions.forget.append(tag)
+        else:
+            actions.ack.append(tag)
+
+    def _unreadable(self, request: Request, record: Record, actions: Actions) -> None:
+        reason = record.text or "undecodable"
+        self.buried[reason] += 1
+        fields = {
+            "reason": reason,
+            "queue": request.delivery.queue,
+            "error": f"body of {request.name}[{request.id}]: {record.traceback}",
+        }
+        actions.reports.append(Report("unreadable", request, None, fields))
 
     def _lost(self, event: Lost, actions: Actions) -> None:
         request = self.requests.pop(event.job_id, None)
         if request is None:
             return
         self.processed += 1
+        if self.cancelling:
+            self._cancel(request, actions)
+            return
         signum = event.terminated if event.terminated is not None else request.terminated
         if signum is not None:
             self._revoke(request, "terminated", actions, signum=signum)
@@ -302,6 +341,15 @@ class Dispatcher:
             self._fail(request, error, actions)
         else:
             self._give_back(request, error, actions)
+
+    @staticmethod
+    def _cancel(request: Request, actions: Actions) -> None:
+        """Give back what a cold stop cut off; what was acknowledged early is recorded as RETRY."""
+        if request.acknowledged:
+            actions.conclude.append(Conclusion(request, RETRY, Retry("cancelled by a cold stop")))
+        else:
+            actions.requeue.append(request.delivery.tag)
+        actions.reports.append(Report("cancelled", request))
 
     def _timed_out(self, event: TimedOut, actions: Actions) -> None:
         request = self.requests.get(event.job_id)

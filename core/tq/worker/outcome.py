@@ -4,12 +4,12 @@ from typing import Any
 
 import msgspec
 
-from tq.brokers.base import Settlement
 from tq.wire.envelope import Message
 from tq.wire.message import TaskHeaders
 
 __all__ = [
     "REQUEUE",
+    "UNREADABLE",
     "Assignment",
     "Record",
     "decode_assignment",
@@ -19,12 +19,14 @@ __all__ = [
 ]
 
 REQUEUE = "REQUEUE"  # the pseudo state of a delivery that goes back to its queue unrecorded
+UNREADABLE = "UNREADABLE"  # that of a message whose body cannot be read; `text` is the reason
 
 
 class Assignment(msgspec.Struct, array_like=True, kw_only=True):
     """A job's payload: the delivery, its headers already read, its body still bytes.
 
     Attributes:
+        consumer: Id of the consumer whose delivery it is, for `Broker.settler`.
         reports: The worker wants texts of results and errors, for events or for its log.
     """
 
@@ -43,6 +45,7 @@ class Assignment(msgspec.Struct, array_like=True, kw_only=True):
     properties: dict[str, Any] | None
     redelivered: bool
     deliveries: int
+    consumer: str
     reports: bool
     raw_headers: dict[str, Any] = {}
 
@@ -73,7 +76,6 @@ class Record(msgspec.Struct, array_like=True):
         traceback: The formatted traceback of a failure or retry.
         requeue: With REJECTED: whether the message goes back to its queue.
         lost: The lease was lost before the outcome was settled, so nothing was recorded.
-        settlement: What the worker has to settle itself; None when it is done.
     """
 
     state: str
@@ -82,7 +84,6 @@ class Record(msgspec.Struct, array_like=True):
     traceback: str | None = None
     requeue: bool | None = None
     lost: bool = False
-    settlement: Settlement | None = None
 
 
 encode_assignment = msgspec.msgpack.Encoder().encode

@@ -49,6 +49,7 @@ class Reporter:
             "unreadable": self._unreadable,
             "soft_timeout": self._soft_timeout,
             "requeued": self._requeued,
+            "cancelled": self._cancelled,
         }
 
     @property
@@ -182,6 +183,11 @@ class Reporter:
     def _requeued(report: Report) -> None:
         error = report.fields.get("error", "it did not end here")
         logger.warning("Task %s goes back to its queue: %s", _label(_of(report)), error)
+
+    def _cancelled(self, report: Report) -> None:
+        request = _of(report)
+        self._emitter.send("task-cancelled", uuid=request.id)
+        logger.warning("Task %s was cancelled by a cold shutdown", _label(request))
 
     def _sender(self, request: Request) -> Any:
         return self._app.tasks.get(request.headers.task) or request.headers.task

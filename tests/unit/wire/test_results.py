@@ -255,6 +255,7 @@ def test_no_name_of_celerys_is_rebuilt_as_another(name: str) -> None:
         ("builtins", 5),
         ("builtins", "V" * 100_000),
     ],
+    ids=lambda value: repr(value)[:40],
 )
 def test_other_classes_are_never_made(module: Any, name: Any) -> None:
     loaded = set(sys.modules)

@@ -1,7 +1,6 @@
 """Fixed rows of text: header, tabs, filter bar, footer; parts of them may be clicked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rich.style import Style
 from textual import events
@@ -9,32 +8,11 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tqconsole.tui.model.format import Cell, width_of
+from tqconsole.tui.model.format import Cell
+from tqconsole.tui.model.lines import Line
 from tqconsole.tui.widgets.paint import Palette, paint
 
-__all__ = ["Line", "LineBar", "Spot"]
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """A stretch of a line that does something when clicked."""
-
-    start: int
-    end: int
-    action: str
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of cells and the spots on it."""
-
-    cells: tuple[Cell, ...]
-    spots: tuple[Spot, ...] = ()
-
-    @property
-    def width(self) -> int:
-        """Cells that the text takes."""
-        return sum(width_of(cell.text) for cell in self.cells)
+__all__ = ["LineBar"]
 
 
 class LineBar(Widget, inherit_bindings=False):

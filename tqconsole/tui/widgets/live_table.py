@@ -67,7 +67,7 @@ class LiveTable(Widget, can_focus=True, inherit_bindings=False):
         follow: Whether new rows at the top push the others down.
         top: Index of the first visible row.
         cursor: Key of the row under the cursor, or None before one was chosen.
-        offset: Cells scrolled to the right.
+        scrolled: Cells scrolled to the right.
         painted: Lines drawn since the start, for tests and measurements.
     """
 
@@ -107,7 +107,7 @@ class LiveTable(Widget, can_focus=True, inherit_bindings=False):
         self.follow = True
         self.top = 0
         self.cursor: str | None = None
-        self.offset = 0
+        self.scrolled = 0
         self.painted = 0
         self._anchor: str | None = None
         self._cursor_row = 0
@@ -188,7 +188,7 @@ class LiveTable(Widget, can_focus=True, inherit_bindings=False):
 
     def scroll_cells(self, cells: int) -> None:
         """Move the view sideways."""
-        self.offset = max(0, min(self.offset + cells, 400))
+        self.scrolled = max(0, min(self.scrolled + cells, 400))
         self.tick()
 
     def set_follow(self, on: bool) -> None:
@@ -253,7 +253,7 @@ class LiveTable(Widget, can_focus=True, inherit_bindings=False):
         width = self.row_width
         bar = self._bar_cell(y)
         if y == 0:
-            return (tuple(self.model.header(width)), self.offset, bar)
+            return (tuple(self.model.header(width)), self.scrolled, bar)
         index = self.top + y - 1
         if index >= len(self.model):
             return (None, bar, self._empty_line(y - 1))
@@ -264,7 +264,7 @@ class LiveTable(Widget, can_focus=True, inherit_bindings=False):
             width,
             key == self.cursor,
             key in self.model.marked,
-            self.offset,
+            self.scrolled,
             bar,
         )
 
@@ -288,7 +288,7 @@ class LiveTable(Widget, can_focus=True, inherit_bindings=False):
         self.painted += 1
         width, palette = self.row_width, self.palette
         if y == 0:
-            strip = paint(self.model.header(width), width, palette, offset=self.offset)
+            strip = paint(self.model.header(width), width, palette, offset=self.scrolled)
             return Strip.join([Strip([Segment(" ")], 1), strip, Strip([Segment(" ")], 1)])
         index = self.top + y - 1
         bar = Segment(self.symbols.bar if self._bar_cell(y) else " ", palette["bar"])
@@ -302,7 +302,7 @@ class LiveTable(Widget, can_focus=True, inherit_bindings=False):
         mark = "*" if marked else self.symbols.cursor if here else " "
         style = palette["warning-bold" if marked else "key"]
         gutter = Segment(mark, under + style if under else style)
-        strip = paint(self.model.cells(index, width), width, palette, under, self.offset)
+        strip = paint(self.model.cells(index, width), width, palette, under, self.scrolled)
         return Strip.join([Strip([gutter], 1), strip, Strip([bar], 1)])
 
     # Mouse

@@ -18,7 +18,7 @@ class TextPager(Widget, can_focus=True, inherit_bindings=False):
 
     Attributes:
         top: Index of the first visible line.
-        offset: Cells scrolled to the right.
+        scrolled: Cells scrolled to the right.
         needle: Text looked for, in lower case; matching lines are underlaid.
     """
 
@@ -29,7 +29,7 @@ class TextPager(Widget, can_focus=True, inherit_bindings=False):
         super().__init__(**kwargs)  # type: ignore[arg-type]  # id, name and classes only
         self.palette = palette
         self.top = 0
-        self.offset = 0
+        self.scrolled = 0
         self.needle = ""
         self._bar = bar
         self._lines: Sequence[Sequence[Cell]] = ()
@@ -43,7 +43,7 @@ class TextPager(Widget, can_focus=True, inherit_bindings=False):
         """Show these lines, from the first one on if `home`."""
         if home:
             self.top = 0
-            self.offset = 0
+            self.scrolled = 0
         if lines != self._lines:
             self._lines = lines
             self.refresh()
@@ -67,7 +67,7 @@ class TextPager(Widget, can_focus=True, inherit_bindings=False):
 
     def scroll_cells(self, cells: int) -> None:
         """Move the view sideways."""
-        self.offset = max(0, min(self.offset + cells, 4000))
+        self.scrolled = max(0, min(self.scrolled + cells, 4000))
         self.refresh()
 
     def find(self, needle: str, *, after: bool = False, backwards: bool = False) -> int | None:
@@ -109,7 +109,7 @@ class TextPager(Widget, can_focus=True, inherit_bindings=False):
         cells: Sequence[Cell] = self._lines[index] if index < len(self._lines) else ()
         found = bool(self.needle) and index < len(self._lines) and self._matches(index)
         under = self.palette["cursor"] if found else None
-        strip = paint(cells, width, self.palette, under, self.offset)
+        strip = paint(cells, width, self.palette, under, self.scrolled)
         bar = Segment(self._bar if self._on_bar(y) else " ", self.palette["bar"])
         return Strip.join([strip, Strip([bar], 1)])
 

@@ -1,0 +1,114 @@
+"""Queues, exchanges and messages, between tq's data and kombu's.
+
+Source: PROTOCOL 2; kombu/entity.py (`Exchange`, `Queue`), kombu/transport/pyamqp.py (`Message`).
+"""
+
+from typing import Any
+
+import kombu
+
+from tq.brokers.base import Exchange, Message, Queue
+
+__all__ = ["delivery_count", "exchange_for", "from_kombu", "kombu_queue", "properties_for"]
+
+# Basic properties that AMQP has room for beside those that `Message` names.
+_MORE_PROPERTIES = frozenset({"message_id", "timestamp", "type", "user_id", "app_id", "cluster_id"})
+
+
+def _kombu_exchange(exchange: Exchange | None) -> kombu.Exchange:
+    """Return kombu's form of an exchange; None is the default exchange."""
+    if exchange is None or not exchange.name:
+        return kombu.Exchange("")
+    return kombu.Exchange(
+        exchange.name,
+        type=exchange.type,
+        durable=exchange.durable,
+        auto_delete=exchange.auto_delete,
+        delivery_mode=exchange.delivery_mode,
+        arguments=exchange.arguments,
+    )
+
+
+def kombu_queue(queue: Queue) -> kombu.Queue:
+    """Return kombu's form of a queue, with the flags that Celery declares it with."""
+    direct = queue.exchange is None or queue.exchange.type == "direct"
+    return kombu.Queue(
+        queue.name,
+        exchange=_kombu_exchange(queue.exchange),
+        routing_key=queue.routing_key or (queue.name if direct else ""),
+        durable=queue.durable,
+        exclusive=queue.exclusive,
+        auto_delete=queue.auto_delete,
+        expires=queue.expires,
+        message_ttl=queue.message_ttl,
+        max_priority=queue.max_priority,
+        no_ack=queue.no_ack,
+        queue_arguments=queue.arguments,
+    )
+
+
+def exchange_for(message: Message) -> kombu.Exchange:
+    """Guess the exchange of a message that nobody declared, with the flags Celery gives it."""
+    durable = not message.exchange.endswith(".pidbox")
+    return kombu.Exchange(message.exchange, type=message.exchange_type, durable=durable)
+
+
+def properties_for(message: Message) -> dict[str, Any]:
+    """Return the properties that go with a message, besides those kombu takes by themselves."""
+    found: dict[str, Any] = {"delivery_mode": message.delivery_mode}
+    if message.correlation_id is not None:
+        found["correlation_id"] = message.correlation_id
+    if message.reply_to is not None:
+        found["reply_to"] = message.reply_to
+    if message.expiration is not None:
+        found["expiration"] = message.expiration
+    for name, value in (message.properties or {}).items():
+        if name in _MORE_PROPERTIES:
+            found[name] = value
+    return found
+
+
+def from_kombu(raw: Any) -> Message:
+    """Turn a message as kombu hands it out into tq's."""
+    properties = dict(raw.properties)
+    take = properties.pop
+    headers = dict(raw.headers)
+    body = raw.body
+    if isinstance(body, str):
+        body = body.encode(errors="surrogateescape")
+    take("application_headers", None)
+    # Virtual transports keep the address in the properties as well.
+    for name in ("delivery_info", "delivery_tag", "body_encoding"):
+        take(name, None)
+    info = raw.delivery_info or {}
+    return Message(
+        body=body,
+        headers=headers,
+        content_type=_text(take("content_type", None)) or raw.content_type or "",
+        content_encoding=_text(take("content_encoding", None)) or raw.content_encoding or "utf-8",
+        exchange=info.get("exchange") or "",
+        routing_key=info.get("routing_key") or "",
+        priority=_number(take("priority", 0)),
+        correlation_id=_text(take("correlation_id", None)),
+        reply_to=_text(take("reply_to", None)),
+        delivery_mode=_number(take("delivery_mode", 2)) or 2,
+        expiration=_text(take("expiration", None)),
+        properties=properties or None,
+    )
+
+
+def delivery_count(headers: dict[str, Any]) -> int:
+    """Return how many deliveries failed before, where the broker or tq counted them."""
+    for name in ("x-delivery-count", "x-tq-deliveries"):
+        count = headers.get(name)
+        if type(count) is int and count > 0:
+            return count
+    return 0
+
+
+def _text(value: Any) -> str | None:
+    return value if type(value) is str else None
+
+
+def _number(value: Any) -> int:
+    return value if type(value) is int else 0

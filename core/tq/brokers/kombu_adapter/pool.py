@@ -1,0 +1,77 @@
+"""Connections for publishing and asking, shared by threads."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tq.brokers.kombu_adapter.errors import LOST, translate_errors
+from tq.brokers.kombu_adapter.link import Address, Link
+from tq.errors import BrokerConnectionError
+
+__all__ = ["Pool"]
+
+
+class Pool:
+    """A few idle links; any number may be in use."""
+
+    def __init__(self, address: Address, url: str, size: int = 4) -> None:
+        """Open nothing yet; `url` is shown in errors, `size` is how many idle links are kept."""
+        self._address = address
+        self._url = url
+        self._size = size
+        self._lock = threading.Lock()
+        self._idle: list[Link] = []
+        self._pid = os.getpid()
+
+    @contextmanager
+    def link(self) -> Iterator[Link]:
+        """Lend a connected link; it is thrown away when the connection fails meanwhile.
+
+        Raises:
+            BrokerError: Whatever went wrong, translated.
+        """
+        with translate_errors(self._url):
+            link = self._take()
+            try:
+                yield link
+            except (BrokerConnectionError, *LOST):
+                link.close()
+                raise
+            except BaseException:
+                self._give_back(link)
+                raise
+            self._give_back(link)
+
+    def _take(self) -> Link:
+        if self._pid != os.getpid():
+            self._forget()
+        while True:
+            with self._lock:
+                link = self._idle.pop() if self._idle else None
+            if link is None:
+                return self._address.connect()
+            if link.is_usable():
+                return link
+            link.close()
+
+    def _give_back(self, link: Link) -> None:
+        with self._lock:
+            if len(self._idle) < self._size:
+                self._idle.append(link)
+                return
+        link.close()
+
+    def _forget(self) -> None:
+        """Begin anew in a forked child."""
+        self._lock = threading.Lock()
+        self._idle, self._pid = [], os.getpid()
+
+    def close(self) -> None:
+        """Close the idle links; the pool can be used again."""
+        if self._pid != os.getpid():
+            self._forget()
+        with self._lock:
+            links, self._idle = self._idle, []
+        for link in links:
+            link.close()

@@ -1,0 +1,20 @@
+-- Prove that a consumer lives: its lease, and the age of all it holds.
+-- KEYS 1 tq:consumers, 2 unacked_index, 3 the consumer's tags
+-- ARGV 1 consumer id, 2 lease in seconds
+-- Returns {the consumer's tags, {consumer id, end of its lease ...} of those expired (up to 20)}
+-- If the client dies half-way: the lease lasts a little longer.
+local now = redis.call('TIME')
+local seconds = tonumber(now[1]) + tonumber(now[2]) / 1000000
+redis.call('ZADD', KEYS[1], string.format('%.6f', seconds + tonumber(ARGV[2])), ARGV[1])
+local tags = redis.call('SMEMBERS', KEYS[3])
+local stamp = string.format('%.6f', seconds)
+for first = 1, #tags, 1000 do
+  local scores = {}
+  for k = first, math.min(first + 999, #tags) do
+    scores[#scores + 1] = stamp
+    scores[#scores + 1] = tags[k]
+  end
+  -- XX: what a peer restored meanwhile must not come back as an entry without a message.
+  redis.call('ZADD', KEYS[2], 'XX', unpack(scores))
+end
+return {tags, redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', stamp, 'WITHSCORES', 'LIMIT', 0, 20)}

@@ -1,0 +1,456 @@
+"""A group, and a task that gets its results.
+
+Source: PROTOCOL 4 and 10; celery/canvas.py, `_chord`; celery/backends/redis.py,
+`on_chord_part_return`; celery/backends/base.py, `chord_error_from_stack`.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from tq.canvas.group import count_parts, group
+from tq.canvas.plan import Plan
+from tq.canvas.sender import Sender
+from tq.canvas.signature import Signature, as_list, as_signature, maybe_signature, new_id
+from tq.errors import BrokerConnectionError, ChordError, TQError
+from tq.results import GroupResult, allow_join_result, result_from_tuple
+from tq.states import FAILURE, PROPAGATE_STATES
+from tq.wire.result import ResultMeta, encode_exception, rebuild_exception
+
+__all__ = ["chord", "dispatch_body", "fail_body"]
+
+log = logging.getLogger(__name__)
+
+# How long the claim is held while the body is published: Celery's figure for its default retries.
+PUBLISH_SECONDS = 21.0
+
+ErrbackCaller = Callable[[str, Sequence[Signature], BaseException], None]
+
+
+@Signature.register_type("chord")
+class chord(Signature):
+    """A header of tasks, and a body that runs with the list of their results."""
+
+    @property
+    def tasks(self) -> Any:
+        """Return the header: a group, or a list of signatures."""
+        return self["kwargs"]["header"]
+
+    @tasks.setter
+    def tasks(self, header: Any) -> None:
+        self["kwargs"]["header"] = header
+
+    @property
+    def body(self) -> Any:
+        """Return the body, or None until it is given."""
+        return self["kwargs"].get("body")
+
+    @body.setter
+    def body(self, body: Any) -> None:
+        self["kwargs"]["body"] = body
+
+    def __init__(
+        self,
+        header: Any,
+        body: Any = None,
+        task: str = "celery.chord",
+        args: Any = None,
+        kwargs: Mapping[str, Any] | None = None,
+        app: Any = None,
+        **options: Any,
+    ) -> None:
+        """Hold header and body; `kwargs` go to the header's tasks."""
+        as_group = header if isinstance(header, group) else _as_group(header, app)
+        super().__init__(
+            task,
+            args,
+            {
+                "kwargs": dict(kwargs or {}),
+                "header": as_group,
+                "body": maybe_signature(body, app=app),
+            },
+            subtask_type="chord",
+            app=app,
+            **options,
+        )
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any], app: Any = None) -> "Signature":
+        """Make a chord from its dictionary."""
+        named = dict(d["kwargs"])
+        made = cls(
+            named.get("header") or [],
+            named.get("body"),
+            args=d.get("args"),
+            kwargs=named.get("kwargs"),
+            app=app,
+            **(d.get("options") or {}),
+        )
+        made.immutable = bool(d.get("immutable", False))
+        return made
+
+    @property
+    def app(self) -> Any:
+        """Return the application: the given one, the header's, or the body's."""
+        if self._app is not None:
+            return self._app
+        members = self.tasks.tasks
+        if members:
+            return members[0].app
+        return self.body.app if self.body is not None else super().app
+
+    def clone(self, args: Any = None, kwargs: Any = None, **opts: Any) -> "chord":
+        """Copy, header and body included."""
+        front, named, _ = self.merge(args, kwargs, opts)
+        copy = Signature.clone(self, **opts)
+        copy.args = tuple(front)
+        body = named.get("body")
+        copy["kwargs"] = {
+            "kwargs": {**named.get("kwargs", {}), **(kwargs or {})},
+            "header": self.tasks.clone(),
+            "body": body.clone() if body is not None else None,
+        }
+        return copy  # type: ignore[return-value]  # from_dict gives the same type
+
+    def __call__(self, body: Any = None, **options: Any) -> Any:
+        """Send it; a body given here replaces the chord's."""
+        return self.apply_async((), {"body": body} if body is not None else {}, **options)
+
+    def __or__(self, other: Any) -> Any:
+        """Let `other` run with the body's result."""
+        if not isinstance(other, Signature):
+            return NotImplemented
+        if isinstance(other, group) and not other.tasks:
+            return self
+        return self.TYPES["chain"].join(self, other)  # type: ignore[attr-defined]  # chain's own
+
+    # -- running -------------------------------------------------------------------------------
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        """Send the header in bulk, after its size is written; returns the body's result."""
+        app = self.app
+        if app.conf.task_always_eager:
+            with allow_join_result():
+                return self.apply(args, kwargs, **options)
+        plan = Plan()
+        result = self.plan(plan, args, kwargs, options)
+        plan.run(app)
+        return result
+
+    def plan(self, plan: Plan, args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
+        """Add the header to `plan`, or the body where the header is empty."""
+        named = dict(kwargs or {})
+        given = named.pop("body", None)
+        front = tuple(args) + tuple(self.args) if args and not self.immutable else self.args
+        merged = {**self.options, **{k: v for k, v in options.items() if v is not None}}
+        add_to_parent = merged.pop("add_to_parent", True)
+        header = self.tasks.clone()
+        body = as_signature(given if given is not None else self.body, self._app).clone()
+        frozen_id = merged.pop("task_id", None)
+        group_id = header.options.get("task_id") or new_id()
+        delay = {key: merged.pop(key) for key in ("countdown", "eta") if key in merged}
+        link = as_list(merged.pop("link", None))
+        errbacks = as_list(merged.pop("link_error", None))
+        for callback in link:
+            body.link(callback)
+        for errback in errbacks:
+            body.link_error(errback)
+        body.options.update(
+            {
+                k: v
+                for k, v in merged.items()
+                if k != "parent_id" and (k != "group_id" or k not in body.options)
+            }
+        )
+        body_result = body.freeze(
+            frozen_id if frozen_id != group_id else None,
+            group_id=group_id,
+            root_id=body.options.get("root_id"),
+        )
+        self.TYPES["chain"].strip(body)  # type: ignore[attr-defined]  # chain's own
+        header_options = {k: v for k, v in merged.items() if k not in ("chain", "chord")}
+        header_options.pop("group_id", None)
+        header_options.pop("group_index", None)
+        header.options["task_id"] = group_id
+        results = header.freeze_members(group_id, body, merged.get("root_id"))
+        header_result: Any = GroupResult(group_id, results, app=self.app)
+        if header.tasks:
+            if any(isinstance(result, GroupResult) for result in results):
+                plan.groups[group_id] = {"result": header_result.as_tuple()}
+            header_options.update(delay, chord=body, add_to_parent=add_to_parent)
+            header_result = header.plan(
+                plan, front, {**self["kwargs"]["kwargs"], **named}, header_options
+            )
+        else:
+            body.plan(plan, ([],), {}, {**delay, "add_to_parent": add_to_parent})
+        _set_first_parent(body_result, header_result)
+        return body_result
+
+    def apply(
+        self,
+        args: Any = None,
+        kwargs: Any = None,
+        propagate: bool = True,
+        body: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Run header and body eagerly; returns the body's result."""
+        named = dict(kwargs or {})
+        given = named.pop("body", None) or body
+        target = as_signature(given if given is not None else self.body, self._app).clone()
+        merged = {**self.options, **options}
+        for callback in as_list(merged.get("link")):
+            target.link(callback)
+        for errback in as_list(merged.get("link_error")):
+            target.link_error(errback)
+        front = tuple(args) + tuple(self.args) if args and not self.immutable else self.args
+        header_result = self.tasks.clone().apply(front, {**self["kwargs"]["kwargs"], **named})
+        values = header_result.get(propagate=propagate, disable_sync_subtasks=False)
+        result = target.apply((values,))
+        _set_first_parent(result, header_result)
+        return result
+
+    # -- preparing -----------------------------------------------------------------------------
+
+    def freeze(
+        self,
+        _id: str | None = None,
+        group_id: str | None = None,
+        chord: Any = None,
+        root_id: str | None = None,
+        parent_id: str | None = None,
+        group_index: int | None = None,
+    ) -> Any:
+        """Give header and body ids; a place in an outer group goes to the body."""
+        header_result = self.tasks.freeze(parent_id=parent_id, root_id=root_id, chord=self.body)
+        self.options["task_id"] = self.tasks.options["task_id"]
+        if self.body is None:
+            return header_result
+        result = self.body.freeze(
+            _id, root_id=root_id, chord=chord, group_id=group_id, group_index=group_index
+        )
+        _set_first_parent(result, header_result)
+        return result
+
+    # -- changing ------------------------------------------------------------------------------
+
+    def link(self, callback: Any) -> Any:
+        """Run `callback` with the body's result."""
+        return self.body.link(callback)
+
+    def link_error(self, errback: Any) -> Any:
+        """Run `errback` when the body or the header fails.
+
+        With `task_allow_error_cb_on_chord_header` each failing part of the header calls it too.
+        """
+        errback = as_signature(errback, self._app)
+        on_header = self.app.conf.task_allow_error_cb_on_chord_header
+        for member in self.tasks.tasks:
+            if isinstance(member, type(self)):
+                member.link_error(errback)
+            elif on_header:
+                member.link_error(errback.clone().set(immutable=True))
+        if self.body is not None:
+            self.body.link_error(errback)
+        return errback
+
+    def set_immutable(self, immutable: bool) -> None:
+        """Say whether the header's tasks ignore arguments of a previous step."""
+        self.tasks.set_immutable(immutable)
+
+    def stamp(self, visitor: Any = None, append_stamps: bool = False, **headers: Any) -> Any:
+        """Put stamps on header and body."""
+        from tq.canvas.stamping import stamp_chord  # it needs this module's classes
+
+        return stamp_chord(self, visitor, append_stamps, headers)
+
+    def __length_hint__(self) -> int:
+        """Count the parts of the header."""
+        return count_parts(self.tasks)
+
+    def __repr__(self) -> str:
+        """Show header and body."""
+        if self.body is None:
+            return f"<chord without body: {self.tasks!r}>"
+        return f"%{self.body!r}<-{self.tasks!r}"
+
+
+def _as_group(header: Any, app: Any) -> group:
+    if isinstance(header, Mapping):
+        found = as_signature(header, app)
+        return found if isinstance(found, group) else group(found, app=app)
+    return group(header, app=app)
+
+
+def _set_first_parent(result: Any, parent: Any) -> None:
+    node = result
+    while node.parent is not None and node.parent is not parent:
+        node = node.parent
+    node.parent = parent
+
+
+# -- the body -------------------------------------------------------------------------------------
+
+
+def dispatch_body(
+    sender: Sender,
+    backend: Any,
+    group_id: str,
+    body_signature: Any,
+    claim: str,
+    *,
+    root_id: str | None = None,
+    parent_id: str | None = None,
+    call_errbacks: ErrbackCaller | None = None,
+) -> bool:
+    """Start a chord's body after its last part was counted.
+
+    Called by whoever got the claim token from the settle step, outside any capture of messages.
+    When this raises, nothing is decided: call it again with the same claim.
+
+    Args:
+        sender: The application.
+        backend: Where the parts lie.
+        group_id: The header's group.
+        body_signature: `embed.chord` of the part that came last.
+        claim: The token that part was given.
+        root_id: Of the part that came last.
+        parent_id: That part's id.
+        call_errbacks: Runs the body's errbacks `(failed id, errbacks, exception)` when a part
+            failed; without it each is published with the failed id as argument.
+
+    Returns:
+        False when the claim had passed to somebody else, so nothing was done.
+
+    Raises:
+        BrokerConnectionError: The body could not be published.
+        BackendError: The parts could not be read.
+    """
+    body = as_signature(body_signature, sender)
+    try:
+        values = _joined(backend, group_id)
+    except ChordError as exc:
+        if not backend.claim_chord(group_id, claim, PUBLISH_SECONDS):
+            return False
+        log.error("chord %s failed: %s", group_id, exc)
+        fail_body(sender, backend, body, exc, call_errbacks)
+        backend.finish_chord(group_id, claim)
+        return True
+    if not backend.claim_chord(group_id, claim, PUBLISH_SECONDS):
+        log.warning("body of chord %s not sent: the claim passed to another worker", group_id)
+        return False
+    options = {"root_id": body.options.get("root_id") or root_id, "parent_id": parent_id}
+    try:
+        body.apply_async((values,), **options, add_to_parent=False)
+    except BrokerConnectionError:
+        raise
+    except (TQError, TypeError, ValueError) as exc:
+        # It can never be sent: unserializable results, an unknown queue. Whoever waits must know.
+        log.error("body of chord %s cannot be sent: %r", group_id, exc)
+        fail_body(sender, backend, body, ChordError(f"Callback error: {exc!r}"), call_errbacks)
+    backend.finish_chord(group_id, claim)
+    return True
+
+
+def _joined(backend: Any, group_id: str) -> list[Any]:
+    """Return the values of the parts, nested as the saved group is.
+
+    Raises:
+        ChordError: A part failed or was revoked.
+    """
+    parts = backend.chord_parts(group_id)
+    for task_id, state, result in parts:
+        if state in PROPAGATE_STATES:
+            cause = rebuild_exception(result) if isinstance(result, dict) else result
+            error = ChordError(f"Dependency {task_id} raised {cause!r}")
+            if isinstance(cause, BaseException):
+                error.__cause__ = cause
+            raise error
+    record = backend.restore_group(group_id)
+    if record is None:
+        return [result for _, _, result in parts]
+    values = {task_id: result for task_id, _, result in parts}
+    try:
+        nested: list[Any] = _nested(result_from_tuple(record["result"]), values)
+        return nested
+    except KeyError as exc:
+        raise ChordError(f"Join error: no result of {exc.args[0]}") from None
+
+
+def _nested(result: Any, values: Mapping[str, Any]) -> Any:
+    if isinstance(result, GroupResult):
+        return [_nested(member, values) for member in result.results]
+    return values[result.id]
+
+
+def fail_body(
+    sender: Sender,
+    backend: Any,
+    body: Signature,
+    exc: BaseException,
+    call_errbacks: ErrbackCaller | None = None,
+) -> None:
+    """Record a body that will never run as failed, with all that would have followed it.
+
+    Args:
+        sender: The application.
+        backend: Where the failures are stored.
+        body: The body, frozen.
+        exc: Why.
+        call_errbacks: As in `dispatch_body`.
+    """
+    call = call_errbacks if call_errbacks is not None else _publisher(sender)
+    failed: list[str] = []
+    for target, errbacks in _ends(body):
+        failed.append(target)
+        if errbacks:
+            call(target, [as_signature(errback, sender) for errback in errbacks], exc)
+    failed += _following(body)
+    done = datetime.now(UTC).isoformat()
+    encoded = encode_exception(exc)
+    backend.store(
+        [
+            ResultMeta(task_id=id_, status=FAILURE, result=encoded, date_done=done, children=[])
+            for id_ in dict.fromkeys(failed)
+        ]
+    )
+
+
+def _ends(body: Signature) -> list[tuple[str, list[Any]]]:
+    """Return (id, errbacks) of what callers wait for: the body, or each member of a group."""
+    own = as_list(body.options.get("link_error"))
+    if isinstance(body, group):
+        return [
+            (id_, own + [errback for errback in errbacks if errback not in own])
+            for member in body.tasks
+            for id_, errbacks in _ends(member)
+        ]
+    if body["subtask_type"] == "chord":
+        found = _ends(body["kwargs"]["body"])
+        return [(id_, errbacks + [e for e in own if e not in errbacks]) for id_, errbacks in found]
+    if body["subtask_type"] == "chain" and body["kwargs"]["tasks"]:
+        last = as_signature(body["kwargs"]["tasks"][-1])
+        first = as_list(as_signature(body["kwargs"]["tasks"][0]).options.get("link_error"))
+        ids = [id_ for id_, _ in _ends(last)]
+        return [(id_, own + [e for e in first if e not in own]) for id_ in ids]
+    return [(body.id or new_id(), own)]
+
+
+def _following(body: Signature) -> list[str]:
+    """Return the ids of the steps after the body, and inside it: they will not run either."""
+    later = [as_signature(step) for step in as_list(body.options.get("chain"))]
+    if isinstance(body, group):
+        later += [as_signature(s) for m in body.tasks for s in as_list(m.options.get("chain"))]
+    elif body["subtask_type"] == "chain":
+        later += [as_signature(step) for step in body["kwargs"]["tasks"]]
+    return [id_ for step in later for id_, _ in _ends(step)]
+
+
+def _publisher(sender: Sender) -> ErrbackCaller:
+    def publish(failed_id: str, errbacks: Sequence[Signature], exc: BaseException) -> None:
+        group([errback.clone() for errback in errbacks], app=sender).apply_async(
+            (failed_id,), parent_id=failed_id, add_to_parent=False
+        )
+
+    return publish

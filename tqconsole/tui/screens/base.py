@@ -1,0 +1,318 @@
+"""What all screens share: the frame, the keys, the prompt, and the tick."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+from textual import events
+from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.widget import Widget
+
+from tq.monitor import ClusterState
+from tqconsole.tui.actions import Action, available, for_key
+from tqconsole.tui.config import ConsoleConfig
+from tqconsole.tui.model.chrome import Frame, header_line, key_line, tab_line
+from tqconsole.tui.model.format import Cell, Glyphs, clip, count
+from tqconsole.tui.model.lines import Line
+from tqconsole.tui.model.sent import SentCommand
+from tqconsole.tui.source import Source
+from tqconsole.tui.widgets.line_bar import LineBar
+from tqconsole.tui.widgets.live_table import LiveTable
+from tqconsole.tui.widgets.paint import Palette
+from tqconsole.tui.widgets.prompt import Prompt
+
+__all__ = ["LOW", "Console", "ConsoleScreen", "ListScreen"]
+
+LOW = 15  # rows below which the footer shrinks to one row and previews disappear
+_NOTE_SECONDS = 6.0
+
+
+class Console(Protocol):
+    """What a screen needs of the application."""
+
+    config: ConsoleConfig
+    source: Source
+    symbols: Glyphs
+    palette: Palette
+    paused: bool
+    now: float
+
+    def perform(self, name: str) -> bool:
+        """Perform an action by name on the screen of the moment, else on the application."""
+        ...
+
+    def show_screen(self, name: str) -> None:
+        """Go to one of the numbered screens."""
+        ...
+
+    def open_number(self, number: str) -> bool:
+        """Go to the screen with a number; returns whether there is one."""
+        ...
+
+    def open_task(self, task_id: str, section: str = "summary") -> None:
+        """Open a task."""
+        ...
+
+    def open_replies(self, sent: SentCommand) -> None:
+        """Open the reply panel of a command."""
+        ...
+
+    def show_tasks(self, filter_text: str) -> None:
+        """Go to the tasks that match a filter."""
+        ...
+
+    def act(
+        self, method: str, arguments: Mapping[str, Any], destination: Sequence[str] | None
+    ) -> None:
+        """Send a command and show who answers."""
+        ...
+
+    def copy_text(self, text: str, what: str) -> None:
+        """Give a text to the terminal's clipboard."""
+        ...
+
+
+class ConsoleScreen(Screen[None], inherit_bindings=False):
+    """A screen of the console.
+
+    Attributes:
+        key: The screen's name in the action table.
+        console: The application.
+        note: What the status row says, and its style.
+    """
+
+    key: ClassVar[str] = ""
+    BINDINGS: ClassVar = []
+    AUTO_FOCUS = "LiveTable, TextPager"
+
+    def __init__(self, console: Console) -> None:
+        """Belong to `console`."""
+        super().__init__()
+        self.console = console
+        palette = console.palette
+        self.header = LineBar(palette, "frame", id="header")
+        self.tabs = LineBar(palette, id="tabs")
+        self.keys_bar = LineBar(palette, id="keys")
+        self.status = LineBar(palette, id="status")
+        self.prompt = Prompt(palette, id="prompt")
+        self.note: Cell | None = None
+        self._note_until = 0.0
+
+    def compose(self) -> ComposeResult:
+        """Frame the screen's own widgets."""
+        yield self.header
+        yield self.tabs
+        yield from self.body()
+        yield self.keys_bar
+        yield self.prompt
+        yield self.status
+
+    def body(self) -> ComposeResult:
+        """Give the screen's own widgets."""
+        raise NotImplementedError
+
+    def crumbs(self) -> tuple[str, ...]:
+        """Name the place below the tabs."""
+        return ()
+
+    def main(self) -> Widget | None:
+        """Return the widget that moving keys move."""
+        return None
+
+    # Frame
+
+    def tick(self) -> None:
+        """Bring everything up to date; draws only what differs."""
+        if not self.is_mounted or not self.size.width:
+            return
+        self.draw_frame()
+        self.draw_body()
+
+    def draw_body(self) -> None:
+        """Bring the screen's own widgets up to date."""
+
+    def draw_frame(self) -> None:
+        """Bring header, tabs and footer up to date."""
+        console, width = self.console, self.size.width
+        source = console.source
+        frame = Frame(
+            context=source.context,
+            url=source.url,
+            now=console.now,
+            link=source.link,
+            paused=console.paused,
+            missed=self.missed(),
+            read_only=source.read_only,
+            crumbs=self.crumbs(),
+        )
+        self.header.show(header_line(source.state, frame, width, console.symbols))
+        here = self.key if self.key in ("tasks", "workers", "log") else self.tab_of()
+        self.tabs.show(tab_line(here, console.now, width, source.read_only, self.badges()))
+        low = self.size.height < LOW
+        self.status.display = not (low and self.prompt.is_open)
+        rows = self.key_rows(width)
+        self.keys_bar.styles.height = 1 if low else len(rows)
+        self.keys_bar.show(*rows)
+        self.status.show(self.status_line(width))
+
+    def tab_of(self) -> str:
+        """Return the numbered screen this one belongs to."""
+        return self.key
+
+    def missed(self) -> int:
+        """Return the events that arrived since the pause."""
+        return 0
+
+    def badges(self) -> dict[str, str]:
+        """Return what follows a screen's name on its tab."""
+        return {}
+
+    def actions(self) -> list[Action]:
+        """Return the actions offered here."""
+        return available(self.key, self.console.source.read_only)
+
+    def key_rows(self, width: int) -> list[Line]:
+        """Return the rows of keys: those that look, then those that act."""
+        shown = sorted((a for a in self.actions() if a.footer), key=lambda action: action.footer)
+        looks = [action for action in shown if action.footer < 50 or action.footer >= 90]
+        acts = [action for action in shown if 50 <= action.footer < 90]
+        rows = [key_line(looks, width)]
+        if acts:
+            rows.append(key_line(acts, width, self.selection_note()))
+        return rows
+
+    def selection_note(self) -> Cell | None:
+        """Say how many rows are marked."""
+        return None
+
+    def status_line(self, width: int) -> Line:
+        """Return the last row: news, or the state of things."""
+        note = self.note
+        if note is not None and (self.prompt.is_open or self.console.now < self._note_until):
+            return Line((Cell(" "), Cell(clip(note.text, width - 2), note.style)))
+        return Line((Cell(" "), Cell(clip(self.idle_status(), width - 2), "muted")))
+
+    def idle_status(self) -> str:
+        """Say in a line what is kept and how old it is."""
+        state = self.console.source.state
+        parts = [f"{count(len(state.tasks))} tasks kept"]
+        if state.evicted:
+            parts.append(f"{count(state.evicted)} older ones dropped")
+        dropped = self.console.source.link.dropped
+        if dropped:
+            parts.append(f"overload: {count(dropped)} events counted, not kept")
+        if self.console.paused:
+            return f"PAUSED: view frozen, capture goes on (+{count(self.missed())} events). p resumes"
+        commands = self.console.source.commands
+        if commands:
+            last = commands[-1]
+            parts.append(f"last command #{last.number}: {len(last.answers)} replies")
+        error = self.console.source.link.error
+        if error and not self.console.source.link.connected:
+            parts = [error]
+        return f" {self.console.symbols.dot} ".join(parts)
+
+    def say(self, text: str, style: str = "warning") -> None:
+        """Show news in the status row for some seconds."""
+        self.note = Cell(text, style)
+        self._note_until = self.console.now + _NOTE_SECONDS
+        self.draw_frame()
+
+    def unsay(self) -> None:
+        """Take back the news."""
+        self.note = None
+        self.draw_frame()
+
+    def redraw(self) -> None:
+        """Draw everything again, after a change of theme."""
+        for widget in self.query(LineBar):
+            widget.palette = self.console.palette
+            widget.redraw()
+        for table in self.query(LiveTable):
+            table.palette = self.console.palette
+            table.redraw()
+
+    # Keys
+
+    async def on_key(self, event: events.Key) -> None:
+        """Look the key up in the action table."""
+        if self.prompt.is_open:
+            return
+        if event.key.isdigit() and self.open_number(event.key):
+            event.stop()
+            return
+        names = (event.key, event.character or "")
+        for name in names:
+            action = for_key(self.key, name, self.console.source.read_only) if name else None
+            if action is not None:
+                event.stop()
+                event.prevent_default()
+                self.console.perform(action.name)
+                return
+
+    def open_number(self, number: str) -> bool:
+        """Go to the screen with this number; returns whether there is one."""
+        return self.console.open_number(number)
+
+    def on_line_bar_clicked(self, event: LineBar.Clicked) -> None:
+        """Do what the clicked place says."""
+        event.stop()
+        if event.action.startswith("screen."):
+            self.console.show_screen(event.action.removeprefix("screen."))
+        else:
+            self.console.perform(event.action)
+
+    def on_screen_resume(self) -> None:
+        """Catch up after having been covered."""
+        self.tick()
+
+    def on_resize(self) -> None:
+        """Fit everything to the new size."""
+        self.call_after_refresh(self.tick)
+
+
+class ListScreen(ConsoleScreen):
+    """A screen that is mainly one table."""
+
+    table: LiveTable
+
+    def main(self) -> Widget | None:
+        """Return the table."""
+        return self.table
+
+    def do_move_down(self) -> None:
+        """Go to the next row."""
+        self.table.move(1)
+
+    def do_move_up(self) -> None:
+        """Go to the row before."""
+        self.table.move(-1)
+
+    def do_page_down(self) -> None:
+        """Go half a page down."""
+        self.table.move_pages(0.5)
+
+    def do_page_up(self) -> None:
+        """Go half a page up."""
+        self.table.move_pages(-0.5)
+
+    def do_first(self) -> None:
+        """Go to the first row."""
+        self.table.select(0)
+
+    def do_last(self) -> None:
+        """Go to the last row."""
+        self.table.select(len(self.table.model) - 1)
+
+    def do_left(self) -> None:
+        """Scroll to the left."""
+        self.table.scroll_cells(-8)
+
+    def do_right(self) -> None:
+        """Scroll to the right."""
+        self.table.scroll_cells(8)
+
+    def on_live_table_opened(self, event: LiveTable.Opened) -> None:
+        """Open the row that was double-clicked."""
+        event.stop()
+        self.console.perform("open")

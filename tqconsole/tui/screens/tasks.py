@@ -1,0 +1,326 @@
+"""The Tasks screen: every task the events told of, filtered, sorted, marked, acted upon."""
+
+from collections.abc import Callable, Sequence
+
+from textual.app import ComposeResult
+from textual.containers import Container
+
+from tq.monitor import TaskInfo
+from tqconsole.tui.model.advice import no_match_hints, no_task_hints
+from tqconsole.tui.model.detail import preview_lines
+from tqconsole.tui.model.filters import FilterError, parse
+from tqconsole.tui.model.format import Cell, count
+from tqconsole.tui.model.lines import Line, two_sided
+from tqconsole.tui.model.tasks import TaskRows
+from tqconsole.tui.screens.base import LOW, Console, ListScreen
+from tqconsole.tui.screens.task_acts import TaskActs
+from tqconsole.tui.widgets.line_bar import LineBar
+from tqconsole.tui.widgets.live_table import LiveTable
+from tqconsole.tui.widgets.prompt import Question, Typing
+from tqconsole.tui.widgets.text_pager import TextPager
+
+__all__ = ["TasksScreen"]
+
+_SIDE = 120  # cells from which the preview stands beside the list
+_SHORT_PREVIEW = 5
+_SORT_KEYS = {"a": "age", "s": "state", "n": "name", "w": "worker", "q": "queue", "r": "run", "t": "tries"}
+
+
+class TasksScreen(TaskActs, ListScreen):
+    """Tasks, newest first, with a filter that is always in sight and a preview."""
+
+    key = "tasks"
+
+    def __init__(self, console: Console) -> None:
+        """Belong to `console`."""
+        super().__init__(console)
+        self.rows = TaskRows(console.source.state, console.symbols)
+        self.table = LiveTable(self.rows, console.palette, console.symbols, id="tasks")
+        self.filter_bar = LineBar(console.palette, id="filter")
+        self.pane = TextPager(console.palette, console.symbols.bar, id="preview")
+        self.pane.can_focus = False
+        self.preview = True
+        self.zoomed = False
+        self._history: list[str] = []
+        self._before = ""
+
+    def body(self) -> ComposeResult:
+        """Give filter bar, list and preview."""
+        yield self.filter_bar
+        with Container(id="tasks-body"):
+            yield self.table
+            yield self.pane
+
+    def missed(self) -> int:
+        """Return the events that arrived since the pause."""
+        return self.rows.missed
+
+    def draw_body(self) -> None:
+        """Take in what changed and draw it."""
+        source = self.console.source
+        self.rows.update(self.console.now, source.link.gaps)
+        self._arrange()
+        self._explain_emptiness()
+        self.filter_bar.show(self._filter_line())
+        self.table.tick()
+        if self.pane.display:
+            self._draw_preview()
+
+    def _arrange(self) -> None:
+        """Choose between a preview beside, below, and none."""
+        width, height = self.size.width, self.size.height
+        side = width >= _SIDE
+        shown = self.preview and not self.zoomed and height >= LOW and width >= 60
+        if self.pane.display != shown:
+            self.pane.display = shown
+        body = self.query_one("#tasks-body")
+        body.set_class(side, "side")
+        if side:
+            self.pane.styles.width = max(50, width * 42 // 100)
+            self.pane.styles.height = "1fr"
+        else:
+            self.pane.styles.width = "1fr"
+            self.pane.styles.height = _SHORT_PREVIEW
+
+    def _draw_preview(self) -> None:
+        task = self.current()
+        width, height = self.pane.size.width - 1, self.pane.size.height
+        if task is None:
+            lines: Sequence[Sequence[Cell]] = self._no_cursor(width)
+        else:
+            lines = preview_lines(
+                task, self.rows.context, self.console.source.state, width, height, self.console.symbols
+            )
+        self.pane.show(lines)
+
+    def _no_cursor(self, width: int) -> Sequence[Sequence[Cell]]:
+        rule = self.console.symbols.rule
+        return [[Cell(rule * width, "rule")], [Cell(" j or a click chooses a task; its details show here", "muted")]]
+
+    def _filter_line(self) -> Line:
+        rows, symbols = self.rows, self.console.symbols
+        text = rows.filter.source
+        shown, total = count(len(rows)), count(len(rows.state.tasks))
+        arrow = symbols.descending if rows.reverse else symbols.ascending
+        right = f"{shown} of {total}" if text or rows.hide_finished else f"{total} tasks"
+        more = f"  sort {rows.sort.upper()} {arrow}  {'follow' if self.table.follow else 'hold'} "
+        if self.size.width < 100 and rows.sort == "age":
+            more = "  follow " if self.table.follow else "  hold "
+        left = [(Cell(" /", "key"), "filter")]
+        if text:
+            left.append((Cell(f" {text}", "bold"), "filter"))
+        else:
+            left.append((Cell(" all tasks", "muted"), "filter"))
+        if rows.hide_finished:
+            left.append((Cell("  finished hidden", "warning"), "hide_finished"))
+        return two_sided(left, [(Cell(right, "muted"), None), (Cell(more, "muted"), "follow")], self.size.width)
+
+    def _explain_emptiness(self) -> None:
+        rows = self.rows
+        if len(rows):
+            return
+        source = self.console.source
+        if source.state.tasks:
+            culprit = rows.filter.culprit(list(source.state.tasks.values()), rows.context)
+            rows.hints = no_match_hints(culprit, rows.hide_finished)
+        else:
+            rows.hints = no_task_hints(source.state, source.link, self.console.now, source.url)
+
+    # What the cursor is on
+
+    def current(self) -> TaskInfo | None:
+        """Return the task under the cursor."""
+        return self.rows.get(self.table.cursor)
+
+    def targets(self) -> list[TaskInfo]:
+        """Return the marked tasks, or the one under the cursor."""
+        marked = [task for task in map(self.rows.get, sorted(self.rows.marked)) if task is not None]
+        if marked:
+            return marked
+        task = self.current()
+        return [task] if task is not None else []
+
+    def selection_note(self) -> Cell | None:
+        """Say how many rows are marked."""
+        marked = len(self.rows.marked)
+        return Cell(f"{count(marked)} marked", "warning") if marked else None
+
+    # Looks
+
+    def do_open(self, section: str = "summary") -> None:
+        """Open the task under the cursor."""
+        if self.table.cursor is None:
+            self.table.move(1)
+        task = self.current()
+        if task is not None:
+            self.console.open_task(task.uuid, section)
+
+    def do_traceback(self) -> None:
+        """Open the task at its traceback."""
+        self.do_open("traceback")
+
+    def do_result(self) -> None:
+        """Open the task at its arguments and result."""
+        self.do_open("arguments")
+
+    def do_pause(self) -> None:
+        """Freeze the rows, or let them go on."""
+        if self.rows.frozen:
+            self.rows.thaw()
+        else:
+            self.rows.freeze()
+        self.console.paused = self.rows.frozen
+        self.unsay()
+        self.tick()
+
+    def do_follow(self) -> None:
+        """Stay with the newest tasks, or with what is shown."""
+        self.table.set_follow(not self.table.follow)
+        self.tick()
+
+    def do_first(self) -> None:
+        """Go to the first row and stay with the newest tasks."""
+        self.table.select(0)
+        self.table.follow = True
+        self.tick()
+
+    def do_wide(self) -> None:
+        """Show all columns at full width, or those that fit."""
+        self.rows.wide = not self.rows.wide
+        self.table.scrolled = 0
+        self.table.redraw()
+        self.say("wide: arrows scroll sideways, w fits again" if self.rows.wide else "fitted", "muted")
+
+    def do_hide_finished(self) -> None:
+        """Leave out tasks that are over, or show them again."""
+        self.rows.hide_finished = not self.rows.hide_finished
+        self.rows.rebuild()
+        self.tick()
+
+    def do_preview(self) -> None:
+        """Show or hide the preview."""
+        self.preview = not self.preview
+        self.tick()
+
+    def do_zoom(self) -> None:
+        """Give the list the whole screen, or share it again."""
+        self.zoomed = not self.zoomed
+        self.tick()
+
+    def do_sort(self) -> None:
+        """Ask which column to sort by."""
+        cells = [Cell(" sort by ", "bold")]
+        for letter, name in _SORT_KEYS.items():
+            style = "heading-sorted" if name == self.rows.sort else "muted"
+            cells += [Cell(f" {letter}", "key"), Cell(f" {name}", style)]
+        cells.append(Cell("   same again reverses", "muted"))
+        answers = {letter: self._sorter(name) for letter, name in _SORT_KEYS.items()}
+        self.prompt.ask(Question(tuple(cells), answers, self._focus_table))
+
+    def _sorter(self, name: str) -> Callable[[], None]:
+        def sort() -> None:
+            self.rows.sort_by(name)
+            self._focus_table()
+            self.tick()
+
+        return sort
+
+    def _focus_table(self) -> None:
+        self.table.focus()
+
+    # Filter
+
+    def do_filter(self) -> None:
+        """Let the user type a filter, applied at every change."""
+        self._before = self.rows.filter.source
+        self.prompt.type_line(
+            Typing(
+                mark="/",
+                text=self._before,
+                changed=self.try_filter,
+                done=self._filter_done,
+                cancelled=self._filter_cancelled,
+                history=tuple(self._history),
+            )
+        )
+        self.try_filter(self._before)
+
+    def try_filter(self, text: str) -> bool:
+        """Apply a filter if it can be read; else say where it cannot and keep the one before."""
+        try:
+            self.rows.filter = parse(text, self.console.config.saved_filters)
+        except FilterError as error:
+            caret = " " * max(0, self.prompt.mark_width - 2 + min(error.column, self.size.width // 2))
+            self.note = Cell(f"{caret}^ {error.reason}", "error")
+            self.draw_frame()
+            return False
+        self.rows.rebuild()
+        self.unsay()
+        self.tick()
+        return True
+
+    def _filter_done(self, text: str) -> None:
+        if not self.try_filter(text):
+            self.note = None
+            self.say("that filter cannot be read; the one before stays", "error")
+            self.try_quietly(self._before)
+        elif text.strip() and (not self._history or self._history[-1] != text):
+            self._history.append(text)
+        self._focus_table()
+
+    def try_quietly(self, text: str) -> None:
+        """Apply a filter that is known to be good."""
+        self.rows.filter = parse(text, self.console.config.saved_filters)
+        self.rows.rebuild()
+        self.tick()
+
+    def _filter_cancelled(self) -> None:
+        self.try_quietly(self._before)
+        self.unsay()
+        self._focus_table()
+
+    def do_back(self) -> None:
+        """Clear marks, then the filter, then the cursor."""
+        if self.rows.marked:
+            self.do_unmark()
+        elif self.rows.filter.source or self.rows.hide_finished:
+            self.rows.hide_finished = False
+            self.try_quietly("")
+        else:
+            self.table.choose(None)
+            self.table.set_follow(True)
+        self.tick()
+
+    # Marks
+
+    def do_mark(self) -> None:
+        """Mark the row under the cursor, or clear its mark, and go to the next."""
+        if self.table.cursor is None:
+            self.table.move(1)
+            return
+        if self.current() is not None:
+            self.rows.marked ^= {self.table.cursor}
+        self.table.move(1)
+        self.tick()
+
+    def do_mark_all(self) -> None:
+        """Mark all matching tasks."""
+        self.rows.marked.update(task.uuid for task in self.rows.matching())
+        self.tick()
+
+    def do_unmark(self) -> None:
+        """Clear all marks."""
+        self.rows.marked.clear()
+        self.tick()
+
+    # Copy
+
+    def do_copy(self) -> None:
+        """Ask what to copy of the task."""
+        task = self.current()
+        if task is None:
+            self.say("no task chosen: j or a click chooses one")
+            return
+        self.ask_copy(task)
+
+

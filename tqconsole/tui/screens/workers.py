@@ -1,0 +1,248 @@
+"""The Workers screen: who is there, how busy, and since when silent."""
+
+from collections.abc import Callable
+
+from textual.app import ComposeResult
+
+from tq.monitor import WorkerInfo
+from tqconsole.tui.model.advice import no_worker_hints
+from tqconsole.tui.model.equivalents import control_line
+from tqconsole.tui.model.format import Cell, count
+from tqconsole.tui.model.lines import Line, Piece, two_sided
+from tqconsole.tui.model.workers import WorkerRows
+from tqconsole.tui.screens.base import Console, ListScreen
+from tqconsole.tui.screens.confirm import Confirmation, ConfirmScreen
+from tqconsole.tui.widgets.line_bar import LineBar
+from tqconsole.tui.widgets.live_table import LiveTable
+from tqconsole.tui.widgets.prompt import Question, Typing
+
+__all__ = ["WorkersScreen"]
+
+_SORT_KEYS = {"n": "name", "s": "status", "b": "busy", "l": "load", "r": "rate", "p": "p95", "h": "hb"}
+_EVENTS_EFFECT = (
+    "The worker sends task events until it is restarted; they cost it",
+    "and the broker some work. `tq control disable_events` undoes it.",
+)
+_SHUTDOWN_EFFECT = (
+    "The worker finishes the tasks it runs and ends. Messages it holds go",
+    "back to their queues. Whether it comes back is its supervisor's matter.",
+)
+
+
+class WorkersScreen(ListScreen):
+    """All workers of the cluster; also those that are lost or said good-bye."""
+
+    key = "workers"
+
+    def __init__(self, console: Console) -> None:
+        """Belong to `console`."""
+        super().__init__(console)
+        self.rows = WorkerRows(console.source.state, console.symbols, console.source.facts)
+        self.table = LiveTable(self.rows, console.palette, console.symbols, id="workers")
+        self.table.follow = False
+        self.bar = LineBar(console.palette, id="filter")
+        self.frozen = False
+
+    def body(self) -> ComposeResult:
+        """Give a summary and the list."""
+        yield self.bar
+        yield self.table
+
+    def draw_body(self) -> None:
+        """Take in what changed and draw it."""
+        if self.console.paused:
+            self.table.tick()
+            return
+        source = self.console.source
+        self.rows.update(self.console.now)
+        if not len(self.rows):
+            self.rows.hints = no_worker_hints(source.state, source.link, self.console.now, source.url)
+        elif self.table.cursor is None:
+            self.table.choose(self.rows.key(0))
+        self.bar.show(self._summary())
+        self.table.tick()
+
+    def _summary(self) -> Line:
+        """Count the workers by state."""
+        state, now = self.console.source.state, self.console.now
+        found: dict[str, int] = {}
+        for worker in state.workers.values():
+            status = str(state.worker_status(worker, now).value)
+            found[status] = found.get(status, 0) + 1
+        styles = {"up": "success", "lost": "failure", "busy-silent": "warning", "no-events": "warning"}
+        left: list[Piece] = [(Cell(" /", "key"), "filter")]
+        if self.rows.needle:
+            left.append((Cell(f" {self.rows.needle}  ", "bold"), "filter"))
+        else:
+            left.append((Cell(" all workers  ", "muted"), "filter"))
+        for status in ("up", "busy-silent", "no-events", "lost", "gone"):
+            if status in found:
+                left.append((Cell(f"{found[status]} {status}  ", styles.get(status, "muted")), None))
+        arrow = self.console.symbols.descending if self.rows.reverse else self.console.symbols.ascending
+        right: list[Piece] = [(Cell(f"sort {self.rows.sort.upper()} {arrow} ", "muted"), "sort")]
+        if self.rows.hide_gone:
+            right.insert(0, (Cell("gone hidden  ", "warning"), "hide_finished"))
+        return two_sided(left, right, self.size.width)
+
+    def missed(self) -> int:
+        """Return the events since the pause; the list itself shows the present when it goes on."""
+        return 0
+
+    def current(self) -> WorkerInfo | None:
+        """Return the worker under the cursor."""
+        return self.rows.get(self.table.cursor)
+
+    def _chosen(self) -> WorkerInfo | None:
+        worker = self.current()
+        if worker is None:
+            self.say("no worker chosen: j or a click chooses one")
+        return worker
+
+    # Looks
+
+    def do_open(self) -> None:
+        """Show the worker's tasks."""
+        self.do_worker_tasks()
+
+    def do_worker_tasks(self) -> None:
+        """Show the tasks of the worker under the cursor."""
+        worker = self._chosen()
+        if worker is not None:
+            self.console.show_tasks(f'worker="{worker.hostname}"')
+
+    def do_pause(self) -> None:
+        """Freeze the view, or let it go on."""
+        self.console.paused = not self.console.paused
+        self.tick()
+
+    def do_hide_finished(self) -> None:
+        """Leave out workers that said good-bye, or show them again."""
+        self.rows.hide_gone = not self.rows.hide_gone
+        self.tick()
+
+    def do_sort(self) -> None:
+        """Ask which column to sort by."""
+        cells = [Cell(" sort by ", "bold")]
+        for letter, name in _SORT_KEYS.items():
+            style = "heading-sorted" if name == self.rows.sort else "muted"
+            cells += [Cell(f" {letter}", "key"), Cell(f" {name}", style)]
+        cells.append(Cell("   same again reverses", "muted"))
+        answers = {letter: self._sorter(name) for letter, name in _SORT_KEYS.items()}
+        self.prompt.ask(Question(tuple(cells), answers, self._focus_table))
+
+    def _sorter(self, name: str) -> Callable[[], None]:
+        def sort() -> None:
+            self.rows.sort_by(name)
+            self._focus_table()
+            self.tick()
+
+        return sort
+
+    def _focus_table(self) -> None:
+        self.table.focus()
+
+    def do_filter(self) -> None:
+        """Let the user type a part of a node name."""
+        before = self.rows.needle
+
+        def cancelled() -> None:
+            self._search(before)
+            self._focus_table()
+
+        def done(text: str) -> None:
+            self._search(text)
+            self._focus_table()
+
+        self.prompt.type_line(Typing("/", done=done, changed=self._search, cancelled=cancelled, text=before))
+
+    def _search(self, text: str) -> None:
+        self.rows.needle = text.strip().lower()
+        self.tick()
+
+    def do_back(self) -> None:
+        """Show all workers again."""
+        if self.rows.needle or self.rows.hide_gone:
+            self.rows.hide_gone = False
+            self._search("")
+
+    def do_copy(self) -> None:
+        """Copy the node name."""
+        worker = self._chosen()
+        if worker is not None:
+            self.console.copy_text(worker.hostname, "node name")
+
+    # Acts
+
+    def do_ping(self) -> None:
+        """Ask the worker whether it lives."""
+        worker = self._chosen()
+        if worker is not None:
+            self.console.act("ping", {}, [worker.hostname])
+
+    def do_grow(self) -> None:
+        """Ask, then add a slot."""
+        self._ask("add a slot to", "pool_grow")
+
+    def do_shrink(self) -> None:
+        """Ask, then remove a slot."""
+        self._ask("remove a slot from", "pool_shrink")
+
+    def _ask(self, words: str, method: str) -> None:
+        worker = self._chosen()
+        if worker is None:
+            return
+        destination = [worker.hostname]
+        arguments = {"n": 1}
+        cells = (Cell(f" {words} {worker.hostname}? ", "warning-bold"), Cell("y", "key"), Cell("/", "muted"), Cell("N", "bold"))
+        self.note = Cell(f"$ {control_line(method, arguments, destination)}", "muted")
+
+        def send() -> None:
+            self.unsay()
+            self._focus_table()
+            self.console.act(method, arguments, destination)
+
+        self.prompt.ask(Question(cells, {"y": send}, self._not_sent))
+        self.draw_frame()
+
+    def _not_sent(self) -> None:
+        self._focus_table()
+        self.say("cancelled, nothing was sent", "muted")
+
+    def do_events(self) -> None:
+        """Ask in a window, then switch task events on."""
+        self._confirm("SWITCH ON EVENTS of", "enable_events", _EVENTS_EFFECT)
+
+    def do_shutdown(self) -> None:
+        """Ask in a window, then stop the worker."""
+        self._confirm("SHUT DOWN", "shutdown", _SHUTDOWN_EFFECT)
+
+    def _confirm(self, verb: str, method: str, effect: tuple[str, ...]) -> None:
+        worker = self._chosen()
+        if worker is None:
+            return
+        destination = [worker.hostname]
+        others = len(self.rows) - 1
+        lines = (
+            ("worker", worker.hostname),
+            ("state", str(self.rows.status(worker).value)),
+            ("runs", f"{count(worker.active)} tasks now"),
+            ("others", f"{count(others)} workers are not touched"),
+        )
+        asked = Confirmation(
+            title=f"{verb} {worker.hostname}",
+            context=self.console.source.context,
+            lines=lines,
+            effect=effect,
+            equivalent=control_line(method, {}, destination),
+            word=worker.hostname,
+        )
+
+        def decided(yes: bool | None) -> None:
+            if yes:
+                self.console.act(method, {}, destination)
+            else:
+                self._not_sent()
+
+        self.app.push_screen(ConfirmScreen(asked, self.console.palette, self.console.symbols), decided)
+
+
