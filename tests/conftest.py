@@ -1,7 +1,6 @@
 """What every test shares: nothing leaks from the user's environment into a test."""
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -9,11 +8,10 @@ _LEAKS = ("TQ_", "CELERY_", "NO_COLOR", "FORCE_COLOR", "CLICOLOR")
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_LEAKS):
             monkeypatch.delenv(name)
-    yield
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""The `tq` command: patches the standard library for green pools first, then runs the command line."""
+"""The `tq` command: patches for green pools first, then runs the command line."""
 
 import sys
 
@@ -33,7 +33,9 @@ def main() -> None:
         try:
             _patch_for_green_pools(argv)
         except ImportError as exc:
-            sys.stderr.write(f"tq: {exc.name} is not installed: pip install 'tqconsole[{exc.name}]'\n")
+            sys.stderr.write(
+                f"tq: {exc.name} is not installed: pip install 'tqconsole[{exc.name}]'\n"
+            )
             sys.exit(2)
     from tqconsole.cli.main import run  # after the patching
 

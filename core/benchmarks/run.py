@@ -39,7 +39,9 @@ def drained(client: "redis.Redis") -> bool:
     )
 
 
-def measured(worker: Worker, client: "redis.Redis", publish: Callable[[int], None], count: int) -> Row:
+def measured(
+    worker: Worker, client: "redis.Redis", publish: Callable[[int], None], count: int
+) -> Row:
     """Let a worker, stopped while the tasks are published, drain `count` tasks."""
     publish(300)
     wait(lambda: drained(client), 60)

@@ -11,7 +11,11 @@ HEAVY = {"redis", "kombu", "click", "asyncio", "ssl", "textual", "rich", "multip
 def loaded_by(statement: str) -> set[str]:
     program = f"import sys\n{statement}\nprint(' '.join(sys.modules))"
     done = subprocess.run(
-        [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-I", "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     return set(done.stdout.split())
 

@@ -5,9 +5,7 @@ import time
 
 from celery import Celery
 
-app = Celery(
-    "peer", broker=os.environ["PEER_URL"], backend=os.environ.get("PEER_BACKEND") or None
-)
+app = Celery("peer", broker=os.environ["PEER_URL"], backend=os.environ.get("PEER_BACKEND") or None)
 app.conf.update(
     broker_connection_retry_on_startup=True,
     worker_send_task_events=True,
@@ -52,5 +50,3 @@ def flaky(self, fails):
 @app.task(name="peer.xsum")
 def xsum(numbers):
     return sum(numbers)
-
-

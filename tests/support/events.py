@@ -5,7 +5,9 @@ from typing import Any
 NOW = 1_700_000_000.0
 
 
-def event(kind: str, uuid: str = "id-1", at: float = 0.0, host: str = "w1@node1", **fields: Any) -> dict[str, Any]:
+def event(
+    kind: str, uuid: str = "id-1", at: float = 0.0, host: str = "w1@node1", **fields: Any
+) -> dict[str, Any]:
     """One task event of the shape Celery sends, `at` seconds after NOW."""
     return {
         "type": kind,
@@ -20,7 +22,9 @@ def event(kind: str, uuid: str = "id-1", at: float = 0.0, host: str = "w1@node1"
     }
 
 
-def received(uuid: str = "id-1", at: float = 0.0, name: str = "tasks.add", **fields: Any) -> dict[str, Any]:
+def received(
+    uuid: str = "id-1", at: float = 0.0, name: str = "tasks.add", **fields: Any
+) -> dict[str, Any]:
     values = {
         "name": name, "args": "(1, 2)", "kwargs": "{}", "root_id": uuid, "parent_id": None,
         "retries": 0, "eta": None, "expires": None,
@@ -28,7 +32,9 @@ def received(uuid: str = "id-1", at: float = 0.0, name: str = "tasks.add", **fie
     return event("task-received", uuid, at, **{**values, **fields})
 
 
-def heartbeat(at: float = 0.0, host: str = "w1@node1", kind: str = "worker-heartbeat", **fields: Any) -> dict[str, Any]:
+def heartbeat(
+    at: float = 0.0, host: str = "w1@node1", kind: str = "worker-heartbeat", **fields: Any
+) -> dict[str, Any]:
     values = {
         "freq": 2.0, "active": 0, "processed": 0, "loadavg": [1.0, 2.0, 3.0],
         "sw_ident": "py-celery", "sw_ver": "5.7.0", "sw_sys": "Linux",

@@ -1,5 +1,6 @@
 """Real processes for tests: tq and Celery workers in process groups of their own, and `tq` itself."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -20,7 +21,9 @@ def environment(url: str, **more: str) -> dict[str, str]:
     return {**kept, "PEER_URL": url, "PYTHONPATH": path, "PYTHONWARNINGS": "default", **more}
 
 
-def run_tq(*argv: str, url: str = "", timeout: float = 30.0, **env: str) -> subprocess.CompletedProcess:
+def run_tq(
+    *argv: str, url: str = "", timeout: float = 30.0, **env: str
+) -> subprocess.CompletedProcess:
     """Run the `tq` command to its end, as a user would."""
     return subprocess.run(
         [str(BIN / "tq"), *argv],
@@ -75,10 +78,8 @@ class Process:
 
     def kill_tree(self) -> None:
         """SIGKILL the whole process group at once, as a power cut would."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait(10)
 
     def stop(self, within: float = 15.0) -> int:

@@ -62,7 +62,9 @@ class _When(click.ParamType):
 @click.option("-k", "--kwargs", "kwargs", type=_Json(dict), default="{}", help="Keyword arguments.")
 @click.option("--eta", type=_When(), help="Earliest time to run, ISO 8601.")
 @click.option("--countdown", type=float, help="Seconds from now to run.")
-@click.option("--expires", type=_When(seconds=True), help="Latest time to run: seconds or ISO 8601.")
+@click.option(
+    "--expires", type=_When(seconds=True), help="Latest time to run: seconds or ISO 8601."
+)
 @click.option("--serializer", default=None, help="json, msgpack or yaml.")
 @click.option("--queue", help="Queue to send to.")
 @click.option("--exchange", help="Exchange to send to.")
@@ -70,7 +72,9 @@ class _When(click.ParamType):
 @click.option("--priority", type=click.IntRange(0, 9), help="0 to 9.")
 @click.option("--task-id", help="Id to give the task.")
 @app_options
-def command(given: Globals, name: str, args: list[Any], kwargs: dict[str, Any], **options: Any) -> None:
+def command(
+    given: Globals, name: str, args: list[Any], kwargs: dict[str, Any], **options: Any
+) -> None:
     """Send the task NAME and print its id."""
     app = load_app(given)
     chosen = {key: value for key, value in options.items() if value is not None}

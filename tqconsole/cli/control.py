@@ -96,7 +96,14 @@ def list_commands(ctx: click.Context, _param: click.Parameter, value: bool) -> N
 
 
 @click.command("control", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=list_commands, help="List the commands.")
+@click.option(
+    "--list",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=list_commands,
+    help="List the commands.",
+)
 @click.argument("name", metavar="COMMAND")
 @click.argument("words", metavar="[ARGS]...", nargs=-1)
 @remote_options
@@ -121,7 +128,10 @@ def command(
     app = load_app(given)
     if timeout == 0 or name == "shutdown":
         app.control.mailbox.cast(name, arguments, destination=list(destination) or None)
-        note("shutdown sent; workers do not reply to it" if name == "shutdown" else "sent", given.quiet)
+        note(
+            "shutdown sent; workers do not reply to it" if name == "shutdown" else "sent",
+            given.quiet,
+        )
         return exits.OK
     answers = ask(app, name, arguments, destination, timeout)
     code = exit_code(answers, expect)

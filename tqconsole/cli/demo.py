@@ -30,7 +30,13 @@ _READY_WITHIN = 20.0
 
 
 @click.command("demo", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--seconds", type=click.FloatRange(min=0.5), default=5.0, show_default=True, help="How long to print events where there is no terminal.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.5),
+    default=5.0,
+    show_default=True,
+    help="How long to print events where there is no terminal.",
+)
 @app_options
 def command(given: Globals, seconds: float) -> int:
     """Start a broker, two workers and a load, and open the console on them.
@@ -93,9 +99,7 @@ def _start(argv: list[str], app: "TQ", log: Path) -> "subprocess.Popen[bytes]":
         )
 
 
-def _wait_ready(
-    app: "TQ", processes: list["subprocess.Popen[bytes]"], folder: Path
-) -> None:
+def _wait_ready(app: "TQ", processes: list["subprocess.Popen[bytes]"], folder: Path) -> None:
     """Wait until both workers answer.
 
     Raises:
@@ -125,5 +129,3 @@ def _stop(processes: list["subprocess.Popen[bytes]"]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()  # a report may run for 12 s; the demo's tasks are nobody's loss
             process.wait(5.0)
-
-

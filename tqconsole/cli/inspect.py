@@ -183,7 +183,14 @@ def list_commands(ctx: click.Context, _param: click.Parameter, value: bool) -> N
 
 
 @click.command("inspect", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=list_commands, help="List the commands.")
+@click.option(
+    "--list",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=list_commands,
+    help="List the commands.",
+)
 @click.argument("name", metavar="COMMAND")
 @click.argument("words", metavar="[ARGS]...", nargs=-1)
 @remote_options

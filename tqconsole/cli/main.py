@@ -1,4 +1,4 @@
-"""The `tq` group: global options, commands loaded on demand, errors as one line and an exit code."""
+"""The `tq` group: global options, commands loaded on demand, one line for each error."""
 
 import difflib
 import importlib

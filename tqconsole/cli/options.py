@@ -55,7 +55,9 @@ _SHARED = [
 ]
 _GLOBAL = [
     *_SHARED,
-    click.option("--workdir", type=click.Path(file_okay=False), help="Change to this folder first."),
+    click.option(
+        "--workdir", type=click.Path(file_okay=False), help="Change to this folder first."
+    ),
     click.option(
         "--color",
         type=click.Choice(["auto", "always", "never"]),
@@ -63,7 +65,10 @@ _GLOBAL = [
         help="When to use colour.",
     ),
     click.option(
-        "--read-only", is_flag=True, envvar="TQ_READ_ONLY", help="Refuse whatever changes the cluster."
+        "--read-only",
+        is_flag=True,
+        envvar="TQ_READ_ONLY",
+        help="Refuse whatever changes the cluster.",
     ),
 ]
 _SHARED_NAMES = ("app", "broker", "result_backend", "config", "no_color", "quiet")

@@ -36,7 +36,9 @@ def wants_color(choice: str, no_color: bool, stream: Any = None) -> bool:
 
 def output_options(function: Any) -> Any:
     """Add `-o` and `-j`."""
-    function = click.option("-j", "--json", "as_json", is_flag=True, help="Same as -o json.")(function)
+    function = click.option("-j", "--json", "as_json", is_flag=True, help="Same as -o json.")(
+        function
+    )
     return click.option(
         "-o",
         "--output",

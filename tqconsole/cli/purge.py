@@ -17,7 +17,11 @@ __all__ = ["command"]
 @click.option("--dry-run", is_flag=True, help="Say what would go, and delete nothing.")
 @app_options
 def command(
-    given: Globals, force: bool, queues: tuple[str, ...], exclude_queues: tuple[str, ...], dry_run: bool
+    given: Globals,
+    force: bool,
+    queues: tuple[str, ...],
+    exclude_queues: tuple[str, ...],
+    dry_run: bool,
 ) -> None:
     """Delete all messages that wait in the queues. They cannot be brought back."""
     app = load_app(given)
@@ -34,15 +38,21 @@ def command(
     if not force:
         if not sys.stdin.isatty():
             raise CommandRefused("purge: not confirmed; give --force where nobody can be asked")
-        click.echo(f"This deletes {_messages(waiting)} from {listed} on {app.broker.url}.", err=True)
+        click.echo(
+            f"This deletes {_messages(waiting)} from {listed} on {app.broker.url}.", err=True
+        )
         if not click.confirm("Purge?", default=False, err=True):
             raise CommandRefused("purge: not confirmed, nothing was deleted")
     purged = sum(app.broker.purge(name) for name in names)
     if purged:
-        click.echo(f"Purged {_messages(purged)} from {len(names)} known task queue{'s'[: len(names) != 1]}.")
+        click.echo(f"Purged {_messages(purged)} from {_count(len(names), 'known task queue')}.")
     else:
-        click.echo(f"No messages purged from {len(names)} queue{'s'[: len(names) != 1]}.")
+        click.echo(f"No messages purged from {_count(len(names), 'queue')}.")
 
 
 def _messages(count: int) -> str:
-    return f"{count} message{'' if count == 1 else 's'}"
+    return _count(count, "message")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

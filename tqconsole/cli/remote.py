@@ -1,4 +1,4 @@
-"""Asking workers from the command line: who is asked, who answered, who did not, and the exit code."""
+"""Asking workers from the command line: who is asked, who answered, who did not."""
 
 import fnmatch
 from collections.abc import Callable, Sequence

@@ -21,7 +21,11 @@ class _Concurrency(click.ParamType):
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
         """Return the number, or fail with one line."""
         if value == "auto":
-            return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            return (
+                len(os.sched_getaffinity(0))
+                if hasattr(os, "sched_getaffinity")
+                else os.cpu_count() or 1
+            )
         try:
             number = int(value)
         except ValueError:
@@ -58,12 +62,26 @@ _SECONDS = click.FloatRange(min=0, min_open=True, max=1e9)
 @click.option("-Q", "--queues", metavar="A,B", help="Consume only these queues.")
 @click.option("-X", "--exclude-queues", metavar="A,B", help="Consume all but these queues.")
 @click.option("-I", "--include", metavar="A,B", help="More modules to import.")
-@click.option("-l", "--loglevel", type=click.Choice(_LEVELS, case_sensitive=False), default="WARNING", show_default=True)
+@click.option(
+    "-l",
+    "--loglevel",
+    type=click.Choice(_LEVELS, case_sensitive=False),
+    default="WARNING",
+    show_default=True,
+)
 @click.option("-f", "--logfile", metavar="PATH", help="Log file; %n %h %I %p expand.")
-@click.option("-E", "--task-events", "--events", is_flag=True, default=None, help="Send task events.")
-@click.option("--prefetch-multiplier", type=click.IntRange(min=0), help="Most messages reserved per slot.")
-@click.option("--max-tasks-per-child", type=_POSITIVE, help="Replace a child after this many tasks.")
-@click.option("--max-memory-per-child", type=_POSITIVE, metavar="KIB", help="Replace a child above this size.")
+@click.option(
+    "-E", "--task-events", "--events", is_flag=True, default=None, help="Send task events."
+)
+@click.option(
+    "--prefetch-multiplier", type=click.IntRange(min=0), help="Most messages reserved per slot."
+)
+@click.option(
+    "--max-tasks-per-child", type=_POSITIVE, help="Replace a child after this many tasks."
+)
+@click.option(
+    "--max-memory-per-child", type=_POSITIVE, metavar="KIB", help="Replace a child above this size."
+)
 @click.option("--time-limit", type=_SECONDS, help="Seconds after which a task is killed.")
 @click.option("--soft-time-limit", type=_SECONDS, help="Seconds after which a task is interrupted.")
 @click.option("--autoscale", type=_Autoscale(), help="Grow and shrink the pool.")
@@ -74,7 +92,9 @@ _SECONDS = click.FloatRange(min=0, min_open=True, max=1e9)
 @click.option("--without-mingle", is_flag=True, help="Do not ask other workers at start.")
 @click.option("--without-heartbeat", is_flag=True, help="Send no heartbeat events.")
 @click.option("--heartbeat-interval", type=_SECONDS, help="Seconds between heartbeat events.")
-@click.option("-O", "--optimization", type=click.Choice(["default", "fair"]), help="Accepted; both are fair.")
+@click.option(
+    "-O", "--optimization", type=click.Choice(["default", "fair"]), help="Accepted; both are fair."
+)
 @app_options
 def command(given: Globals, loglevel: str, **options: Any) -> int:
     """Start a worker.

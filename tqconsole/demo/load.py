@@ -1,5 +1,6 @@
 """A steady, slightly bursty load for the demo's workers. Run as `python -m tqconsole.demo.load`."""
 
+import contextlib
 import math
 import random
 import time
@@ -53,7 +54,5 @@ def main(rate: float = 25.0) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         main()
-    except KeyboardInterrupt:
-        pass

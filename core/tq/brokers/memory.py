@@ -274,7 +274,7 @@ class Consumer:
         deadline = time.monotonic() + timeout
         store = self._store
         with store.lock:
-            while limit > 0:
+            while limit > 0 and self.names:
                 store.release_due()
                 taken = self._take(limit)
                 self._bell.clear()
@@ -290,6 +290,7 @@ class Consumer:
     def _take(self, limit: int) -> list[Delivery]:
         """Move ready messages into our hands."""
         taken: list[Delivery] = []
+        self.names.append(self.names.pop(0))  # queues take turns within a priority
         for step in range(len(_STEPS)):
             for name in self.names:
                 ready = self._store.steps(name)[step]

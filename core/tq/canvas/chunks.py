@@ -18,7 +18,6 @@ class _Basemap(Signature):
     """Runs one task over a list, in one process, one after another."""
 
     task_name: ClassVar[str]
-    kind: ClassVar[str]
 
     def __init__(self, task: Any, it: Iterable[Any], **options: Any) -> None:
         """Hold the task's signature and the values."""
@@ -28,7 +27,6 @@ class _Basemap(Signature):
             (),
             {"task": _plain(task), "it": list(it)},
             immutable=True,
-            subtask_type=self.kind,
             app=app,
             **options,
         )
@@ -56,7 +54,6 @@ class xmap(_Basemap):
     """Calls a task with each value."""
 
     task_name = "celery.map"
-    kind = "xmap"
 
 
 @Signature.register_type("xstarmap")
@@ -64,7 +61,6 @@ class xstarmap(_Basemap):
     """Calls a task with each value unpacked."""
 
     task_name = "celery.starmap"
-    kind = "xstarmap"
 
 
 @Signature.register_type("chunks")
@@ -79,7 +75,6 @@ class chunks(Signature):
             (),
             {"task": _plain(task), "it": list(it), "n": n},
             immutable=True,
-            subtask_type="chunks",
             app=app,
             **options,
         )

@@ -26,6 +26,7 @@ __all__ = [
 
 # What a signature was frozen with must not change when it is called: a chord would wait for ever.
 FIXED_OPTIONS = frozenset({"group_id", "stamped_headers"})
+_TYPE_OF_TASK = {"celery.map": "xmap", "celery.starmap": "xstarmap", "celery.chunks": "chunks"}
 
 
 def new_id() -> str:
@@ -126,7 +127,8 @@ class Signature(dict[str, Any]):
     @classmethod
     def from_dict(cls, d: Mapping[str, Any], app: Any = None) -> "Signature":
         """Make a signature of the right type from a dictionary; `d` is left as it is."""
-        kind = d.get("subtask_type")
+        # Celery leaves the type of maps and chunks out; their task's name tells it.
+        kind = d.get("subtask_type") or _TYPE_OF_TASK.get(d["task"])
         if kind:
             target = cls.TYPES.get(kind)
             if target is not None and target is not cls:

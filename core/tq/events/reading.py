@@ -96,6 +96,8 @@ class EventReader:
             shape = shapes.get((tuple(event), tuple(map(type, event.values()))))
             if shape is None or event["utcoffset"] != own_offset:
                 return None
+            if not (event["type"].startswith("task-") and event["uuid"] and event["hostname"]):
+                return None
             for name in shape.texts:
                 if len(event[name]) > _NAME_LIMIT:
                     return None

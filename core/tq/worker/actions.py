@@ -67,6 +67,7 @@ class Actions(msgspec.Struct):
         requeue: Tags that go back to the head of their queue, without a mark.
         lost: Tags that go back because their process died: counted as a failed delivery.
         effects: What the pool left to the worker to settle, in order.
+        record: Effects to write without an ack; their messages are buried after that.
         ack: Tags to acknowledge; their effects are recorded already.
         forget: Tags that children have settled.
         conclude: Tasks to record as ended.
@@ -79,6 +80,7 @@ class Actions(msgspec.Struct):
     requeue: list[str] = []
     lost: list[Request] = []
     effects: list[Effects] = []
+    record: list[Effects] = []
     ack: list[str] = []
     forget: list[str] = []
     conclude: list[Conclusion] = []

@@ -26,7 +26,7 @@ from tq.execution.context import Context
 from tq.execution.outcome import ExceptionInfo, PendingChord
 from tq.execution.record import state_record
 from tq.states import FAILURE, PENDING, RECEIVED, REJECTED, RETRY, REVOKED
-from tq.wire.message import TaskBody, TaskHeaders, read_body, read_headers
+from tq.wire.message import TaskBody, read_body, read_headers
 from tq.worker.actions import Conclusion
 from tq.worker.effects import Effects
 from tq.worker.settler import Settler
@@ -49,7 +49,9 @@ class Concluder:
 
     name = "concluder"
 
-    def __init__(self, app: Any, hostname: str, settler: Settler, *, fused: bool) -> None:
+    def __init__(
+        self, app: Any, hostname: str, settler: Settler, *, fused: bool, accept: frozenset[str]
+    ) -> None:
         """Keep where to record.
 
         Args:
@@ -57,7 +59,9 @@ class Concluder:
             hostname: This node's name.
             settler: Takes the effects.
             fused: Results are written in the settle step.
+            accept: Content types that may be decoded.
         """
+        self._accept = accept
         self._app = app
         self._hostname = hostname
         self._settler = settler
@@ -85,10 +89,12 @@ class Concluder:
             context = build_context(headers, body, message, hostname=self._hostname)
             effects = self._effects(tag, context, conclusion.state, conclusion.error)
             if conclusion.bury is None:
+                if self._fused:
+                    self._fuse(effects)
                 self._settler.settle([effects])
                 continue
-            # A buried message keeps its tag until it is moved, so its result is stored first.
-            self._store_now(effects)
+            # A buried message keeps its tag until it is moved, so its result is stored before.
+            self._settler.add("record", [effects])
             self._settler.add("bury", [(tag, conclusion.bury)])
 
     def record_dead(self, dead: Dead) -> None:
@@ -97,14 +103,14 @@ class Concluder:
             return
         message = dead.delivery.message
         try:
-            headers = read_headers(message, self._app.accept_content)
+            headers = read_headers(message, self._accept)
         except DecodeError:
             return  # it is among the dead letters for just that reason
         context = build_context(headers, self._body(message), message, hostname=self._hostname)
         error = WorkerLostError(
             f"given up after {dead.delivery.deliveries} deliveries that ended unsettled"
         )
-        self._store_now(self._effects(dead.delivery.tag, context, FAILURE, error))
+        self._settler.add("record", [self._effects(dead.delivery.tag, context, FAILURE, error)])
 
     def record_revoked(self, ids: list[str]) -> None:
         """Store REVOKED for ids that wait anywhere, a few at a time, in a thread."""
@@ -147,7 +153,7 @@ class Concluder:
     def _body(self, message: Any) -> TaskBody:
         """Read a body as far as it can be read: what follows a task hangs on it."""
         try:
-            return read_body(message, self._app.accept_content)
+            return read_body(message, self._accept)
         except DecodeError:
             return TaskBody()
 
@@ -172,8 +178,6 @@ class Concluder:
             effects.part = part
         if context.reply_to:
             effects.reply_to = {item.task_id: context.reply_to for item in effects.results}
-        if self._fused:
-            self._fuse(effects)
         return effects
 
     def _follow_up(
@@ -225,18 +229,3 @@ class Concluder:
         if keeps_errors is None:
             keeps_errors = settings.task_store_errors_even_if_ignored
         return state == FAILURE and bool(keeps_errors)
-
-    def _store_now(self, effects: Effects) -> None:
-        """Store results outside a settle step; a backend that is away is told in the log."""
-        backend = self._app.backend
-        try:
-            if effects.results:
-                backend.store(effects.results, reply_to=effects.reply_to)
-            if effects.settlement.result is not None:
-                logger.debug("the result of %s was not stored by itself", effects.settlement.tag)
-        except BackendError as exc:
-            logger.error("a result could not be stored: %s", exc)
-
-
-def _headers_of(headers: TaskHeaders) -> str:
-    return f"{headers.task}[{headers.id}]"

@@ -307,6 +307,10 @@ class Dispatcher:
             actions.bury.append((tag, record.text or "undecodable"))
         elif record.state == REQUEUE or (record.state == REJECTED and record.requeue):
             actions.requeue.append(tag)
+        elif record.bury is not None:
+            if effects is not None:
+                actions.record.append(effects)
+            actions.bury.append((tag, record.bury))
         elif effects is not None:
             actions.effects.append(effects)
         elif event.outcome.settled:

@@ -75,6 +75,7 @@ class Record(msgspec.Struct, array_like=True):
         text: The result's or the exception's repr; None unless reports are wanted.
         traceback: The formatted traceback of a failure or retry.
         requeue: With REJECTED: whether the message goes back to its queue.
+        bury: Why the message goes to the dead letters after its effects are recorded.
         lost: The lease was lost before the outcome was settled, so nothing was recorded.
     """
 
@@ -84,6 +85,7 @@ class Record(msgspec.Struct, array_like=True):
     traceback: str | None = None
     requeue: bool | None = None
     lost: bool = False
+    bury: str | None = None
 
 
 encode_assignment = msgspec.msgpack.Encoder().encode

@@ -18,7 +18,7 @@ from tq.execution import build_context, run_task, run_task_async
 from tq.execution.context import Context, current_context
 from tq.execution.outcome import Execution
 from tq.pools.base import Finished, Job, Outcome
-from tq.states import IGNORED, REJECTED, SUCCESS
+from tq.states import FAILURE, IGNORED, REJECTED, SUCCESS
 from tq.wire.message import TaskBody, read_body
 from tq.worker.effects import Effects, EffectWriter
 from tq.worker.outcome import (
@@ -48,12 +48,18 @@ class TaskRunner:
     behind is kept under its own id.
     """
 
-    def __init__(self, app: Any, hostname: str, log_options: logs.LogOptions | None) -> None:
+    def __init__(
+        self,
+        app: Any,
+        hostname: str,
+        accept: frozenset[str],
+        log_options: logs.LogOptions | None,
+    ) -> None:
         """Keep what children need; nothing is connected."""
         self._app = app
         self._hostname = hostname
         self._log_options = log_options
-        self._accept: frozenset[str] = app.accept_content
+        self._accept = accept
         self._effects: dict[str, tuple[Effects | None, Record]] = {}
         self._settlers: dict[str, Settler | None] = {}
         self._early: dict[str, Settler | None] = {}
@@ -120,24 +126,23 @@ class TaskRunner:
         is the parent's to keep.
         """
         kept = [self._effects.pop(outcome.job_id, None) for outcome in outcomes]
-        effects = [entry[0] for entry in kept if entry is not None and entry[0] is not None]
-        settler = self._settler(self._settlers, outcomes[0].job_id) if effects else None
-        if effects:
-            self._write(effects, settler)
-        reported = []
-        for outcome, entry in zip(outcomes, kept, strict=True):
-            own = entry[0] if entry is not None else None
-            if own is None:
-                reported.append(outcome)
-                continue
-            settled = settler is not None
-            payload = outcome.payload
-            if settled and not own.done:
-                assert entry is not None
-                entry[1].lost = True
-                payload = encode_record(entry[1])
-            reported.append(Outcome(outcome.job_id, payload, settled))
-        return reported
+        settled: list[Effects] = []
+        recorded: list[Effects] = []
+        for entry in kept:
+            if entry is not None and entry[0] is not None:
+                (settled if entry[1].bury is None else recorded).append(entry[0])
+        settler = self._settler(self._settlers, outcomes[0].job_id) if settled else None
+        if settled:
+            self._write(settled, settler)
+        if recorded:
+            self._write(recorded, None)
+        reports = settler is not None
+        return [
+            outcome
+            if entry is None or entry[0] is None or entry[1].bury is not None
+            else _reported(outcome, entry[0], entry[1], reports)
+            for outcome, entry in zip(outcomes, kept, strict=True)
+        ]
 
     # Called by the worker's loop.
 
@@ -198,11 +203,15 @@ class TaskRunner:
             record.text = execution.result_repr
             record.traceback = execution.traceback
             record.requeue = False if state == REJECTED else None
-        return self._keep(tag, self._effects_of(tag, context, execution), record)
+        if state == FAILURE and task.acks_late and not _acks_on_failure(task, self._app.conf):
+            record.bury = "task_failed"
+        return self._keep(tag, self._effects_of(tag, context, execution, record.bury), record)
 
-    def _effects_of(self, tag: str, context: Context, execution: Execution) -> Effects:
+    def _effects_of(
+        self, tag: str, context: Context, execution: Execution, bury: str | None
+    ) -> Effects:
         """Collect all that ends the delivery, split between the settle step and the backend."""
-        if self._fused:
+        if self._fused and bury is None:
             settlement = execution.settlement(tag)
             effects = Effects(settlement, execution.others, chord=execution.chord)
             return effects
@@ -251,6 +260,25 @@ class TaskRunner:
         if consumer_id not in known:
             known[consumer_id] = self._app.broker.settler(consumer_id)
         return known[consumer_id]
+
+
+def _reported(outcome: Outcome, effects: Effects, record: Record, settled: bool) -> Outcome:
+    """Say in an outcome what settling it gave."""
+    if not effects.done:
+        record.lost = True
+        return Outcome(outcome.job_id, encode_record(record), settled)
+    return Outcome(outcome.job_id, outcome.payload, settled)
+
+
+def _acks_on_failure(task: Any, conf: Any) -> bool:
+    """Tell whether a task that raised is acknowledged: its own word, else the settings'."""
+    given = (
+        getattr(task, "acks_on_failure", None),
+        getattr(task, "acks_on_failure_or_timeout", None),
+        conf.task_acks_on_failure,
+        conf.task_acks_on_failure_or_timeout,
+    )
+    return bool(next((value for value in given if value is not None), True))
 
 
 def _shares_server(app: Any) -> bool:

@@ -95,10 +95,10 @@ class Settler:
         self.add("settle", effects)
 
     def add(self, kind: str, items: list[Any]) -> None:
-        """Put items in line: `settle` takes effects, the others what the consumer's method takes.
+        """Put items in line: `settle` and `record` take effects, the others what the consumer's method takes.
 
         Args:
-            kind: `settle`, `ack`, `park`, `bury`, `requeue`, `lost` or `forget`.
+            kind: `settle`, `record` (effects without an ack), `ack`, `park`, `bury`, `requeue`, `lost` or `forget`.
             items: The items.
         """
         if not items:
@@ -144,6 +144,8 @@ class Settler:
         batch = items[:BATCH_LIMIT]
         if kind == "settle":
             self._writer.write(batch, consumer.settle)
+        elif kind == "record":
+            self._writer.write(batch, None)
         else:
             _WRITERS[kind](consumer, batch)
         del items[: len(batch)]

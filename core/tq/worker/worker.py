@@ -8,9 +8,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import Any
+from urllib.parse import urlsplit
 
 from tq import logs, signals
 from tq.brokers.base import Dead, Delivery
@@ -22,12 +25,14 @@ from tq.pools import make
 from tq.pools.base import PoolEvent
 from tq.service import Service
 from tq.wire.message import read_body
+from tq.wire.serialization import accept_types
 from tq.worker import control_commands, inspect_commands  # noqa: F401 - they declare themselves
 from tq.worker.actions import Actions
 from tq.worker.autoscale import Autoscaler
 from tq.worker.banner import banner
 from tq.worker.conclusions import Concluder
 from tq.worker.dispatcher import Dispatcher
+from tq.worker.effects import Effects, EffectWriter
 from tq.worker.fetcher import Fetcher
 from tq.worker.hands import Hands
 from tq.worker.heartbeat import Heartbeat
@@ -140,7 +145,10 @@ class Worker:
         self.loop = Loop()
         self._select_queues()
         self.policies = Policies(app)
-        self.runner = TaskRunner(app, self.hostname, self._log_options())
+        self.accept = accept_types(
+            settings.accept_content, insecure=settings.allow_insecure_serializers
+        )
+        self.runner = TaskRunner(app, self.hostname, self.accept, self._log_options())
         self.pool = make(options.pool, self.runner, options.pool_options)
         self.dispatcher = Dispatcher(
             self.policies.get,
@@ -149,7 +157,7 @@ class Worker:
             hard_limit=options.pool_options.hard_limit,
             delivery_limit=options.delivery_limit,
             settles_itself=self._children_settle(),
-            accept=app.accept_content,
+            accept=self.accept,
         )
         self.policies.apply_rates(self.dispatcher)
         self.emitter = Emitter(
@@ -187,12 +195,14 @@ class Worker:
         self.fetcher.on_give_up = self._broker_gave_up
         self.settler = Settler(
             self.loop,
-            app.backend,
+            EffectWriter(app, app.backend, app.broker),
             lambda: self.fetcher.consumer if self.fetcher.connected else None,
             self.fetcher.lost,
-            self._lease_lost,
+            self._settled,
         )
-        self.concluder = Concluder(app, self.hostname, self.settler, self.runner)
+        self.concluder = Concluder(
+            app, self.hostname, self.settler, fused=self.runner.fused, accept=self.accept
+        )
         self.state = WorkerState(
             app=app,
             hostname=self.hostname,
@@ -404,8 +414,9 @@ class Worker:
     def _perform(self, actions: Actions) -> None:
         """Do what the dispatcher decided; settlements first, so that credit is worth something."""
         settler = self.settler
-        for settlement, results in actions.settle:
-            settler.settle(settlement, results, self.concluder.on_settled)
+        settler.settle(actions.effects)
+        settler.add("record", actions.record)
+        settler.add("ack", actions.ack)
         if actions.conclude:
             self.concluder.conclude(actions.conclude)
         settler.add("forget", actions.forget)
@@ -423,9 +434,13 @@ class Worker:
         self.dispatcher.consumer_id = consumer.id if consumer is not None else ""
         self.settler.flush()
 
-    def _lease_lost(self, _item: Any) -> None:
-        self.dispatcher.lost_leases += 1
-        logger.warning("a lease was lost before its task was settled; another worker has it")
+    def _settled(self, effects: Effects) -> None:
+        if not effects.done:
+            self.dispatcher.lost_leases += 1
+            logger.warning(
+                "the lease of %s was lost before its task was settled; another worker has it",
+                effects.settlement.tag,
+            )
 
     def _switch_reports(self) -> None:
         self.dispatcher.reports = self.reporter.wanted
@@ -451,7 +466,7 @@ class Worker:
     def _read_arguments(self, request: Request) -> tuple[Any, Any]:
         """Read a task's arguments for an inspect reply; the worker itself never needs them."""
         try:
-            body = read_body(request.delivery.message, self.app.accept_content)
+            body = read_body(request.delivery.message, self.accept)
         except DecodeError as exc:
             return f"<unreadable: {exc.reason}>", {}
         return body.args, body.kwargs
@@ -469,3 +484,61 @@ class Worker:
             task_fmt=settings.worker_task_log_format,
             as_json=settings.worker_log_json,
         )
+
+    @contextmanager
+    def _logging(self) -> Iterator[None]:
+        """Set logging up as the options say, unless a receiver of `setup_logging` does it."""
+        options = self._log_options()
+        if options is None:
+            yield
+            return
+        arguments = {"loglevel": options.level, "logfile": options.logfile, "colorize": None}
+        if signals.setup_logging.receivers:
+            signals.setup_logging.send(sender=None, format=options.fmt, **arguments)
+            yield
+            return
+        logs.setup(options)
+        for sent, name, fmt in (
+            (signals.after_setup_logger, None, options.fmt),
+            (signals.after_setup_task_logger, logs.TASK_LOGGER, options.task_fmt),
+        ):
+            sent.send(sender=None, logger=logging.getLogger(name), format=fmt, **arguments)
+        if not self.app.conf.worker_redirect_stdouts:
+            yield
+            return
+        with logs.redirect_stdouts():
+            yield
+
+
+def _version() -> str:
+    """Return the distribution's version, read from its metadata."""
+    try:
+        return version("tqconsole")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0"
+
+
+def _broker_info(url: str, driver: str) -> dict[str, Any]:
+    """Describe the broker connection as `inspect stats` shows it; never the password."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    return {
+        "hostname": parts.hostname or parts.path or None,
+        "userid": parts.username,
+        "virtual_host": parts.path.strip("/") or "0",
+        "port": port,
+        "insist": False,
+        "ssl": parts.scheme.endswith("s") and parts.scheme not in ("redis", "sentinel"),
+        "transport": driver,
+        "connect_timeout": 4,
+        "transport_options": {},
+        "login_method": None,
+        "uri_prefix": None,
+        "heartbeat": 120.0,
+        "failover_strategy": "round-robin",
+        "alternates": [],
+        "credential_provider": None,
+    }

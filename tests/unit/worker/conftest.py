@@ -31,8 +31,8 @@ def make_delivery(
     )
 
 
-def read_record(event: Finished) -> Record:
-    return decode_record(event.outcome.payload)
+def read_record(event: Finished) -> tuple[Record, None]:
+    return decode_record(event.outcome.payload), None
 
 
 @pytest.fixture

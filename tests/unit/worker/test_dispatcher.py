@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.unit.worker.conftest import make_delivery
+from tests.unit.worker.conftest import make_delivery, read_record
 from tq.brokers.base import Delivery, Message, Settlement
 from tq.errors import NotRegistered, TaskRevokedError, TimeLimitExceeded, WorkerLostError
 from tq.pools.base import Accepted, Finished, Lost, Outcome, Returned, TimedOut
 from tq.worker.dispatcher import PARKED_LIMIT, Dispatcher
-from tq.worker.outcome import REQUEUE, Record, decode_assignment, encode_record
+from tq.worker.effects import Effects
+from tq.worker.outcome import REQUEUE, UNREADABLE, Record, decode_assignment, encode_record
 from tq.worker.request import TaskPolicy
 
 NOW = 1_800_000_000.0
@@ -45,7 +46,7 @@ def test_limits_of_the_message_win_over_the_task_and_the_worker() -> None:
     policy = TaskPolicy(name="proj.add", soft_limit=5.0, hard_limit=6.0)
     dispatcher = Dispatcher(
         {"proj.add": policy, "proj.bare": TaskPolicy(name="proj.bare")}.get,
-        lambda event: Record(""),
+        lambda event: (Record(""), None),
         soft_limit=50.0,
         hard_limit=60.0,
     )
@@ -199,32 +200,76 @@ def test_a_task_that_starts_is_active_and_counted(dispatcher: Dispatcher) -> Non
 
 def test_an_early_ack_is_settled_when_the_task_starts(policies: dict[str, TaskPolicy]) -> None:
     policies["proj.add"] = TaskPolicy(name="proj.add", acks_late=False)
-    dispatcher = Dispatcher(policies.get, lambda event: Record("SUCCESS"))
+    dispatcher = Dispatcher(policies.get, lambda event: (Record("SUCCESS"), None))
     dispatcher.accept([make_delivery()], NOW)
     actions = dispatcher.collected([accepted("tag-id-1")], NOW)
 
-    assert actions.settle == [Settlement(tag="tag-id-1", started=True)]
+    assert [item.settlement for item in actions.effects] == [
+        Settlement(tag="tag-id-1", started=True)
+    ]
     assert dispatcher.active()[0].acknowledged
 
 
 def test_an_early_ack_is_left_to_children_that_settle(policies: dict[str, TaskPolicy]) -> None:
     policies["proj.add"] = TaskPolicy(name="proj.add", acks_late=False)
-    dispatcher = Dispatcher(policies.get, lambda event: Record("SUCCESS"), settles_itself=True)
+    dispatcher = Dispatcher(policies.get, lambda event: (Record("SUCCESS"), None), settles_itself=True)
     dispatcher.accept([make_delivery()], NOW)
-    assert not dispatcher.collected([accepted("tag-id-1")], NOW).settle
+    assert not dispatcher.collected([accepted("tag-id-1")], NOW).effects
 
 
-def test_a_settlement_that_came_back_with_the_outcome_is_passed_on(
-    dispatcher: Dispatcher,
-) -> None:
-    settlement = Settlement(tag="tag-id-1")
+def test_effects_left_to_the_worker_are_passed_on(policies: dict[str, TaskPolicy]) -> None:
+    effects = Effects(Settlement(tag="tag-id-1"))
+    dispatcher = Dispatcher(policies.get, lambda event: (Record("SUCCESS"), effects))
     dispatcher.accept([make_delivery()], NOW)
-    record = Record("SUCCESS", 0.1, "5", settlement=settlement)
+    record = Record("SUCCESS", 0.1, "5")
     actions = dispatcher.collected([accepted("tag-id-1"), finished("tag-id-1", record)], NOW)
 
-    assert actions.settle == [settlement]
+    assert actions.effects == [effects]
     assert not dispatcher.requests
     assert dispatcher.processed == 1
+
+
+@pytest.mark.parametrize(("settled", "field"), [(True, "forget"), (False, "ack")])
+def test_what_a_child_has_recorded_is_only_acknowledged_if_the_child_did_not(
+    dispatcher: Dispatcher, settled: bool, field: str
+) -> None:
+    dispatcher.accept([make_delivery()], NOW)
+    done = finished("tag-id-1", Record("SUCCESS"), settled=settled)
+    actions = dispatcher.collected([done], NOW)
+    assert (actions.forget, actions.ack) == (
+        (["tag-id-1"], []) if field == "forget" else ([], ["tag-id-1"])
+    )
+
+
+def test_an_unreadable_body_is_buried_with_its_reason(dispatcher: Dispatcher) -> None:
+    dispatcher.accept([make_delivery()], NOW)
+    record = Record(UNREADABLE, None, "bad_json", "not JSON")
+    actions = dispatcher.collected([finished("tag-id-1", record, settled=False)], NOW)
+    assert actions.bury == [("tag-id-1", "bad_json")]
+    assert dispatcher.buried == {"bad_json": 1}
+    assert [report.kind for report in actions.reports] == ["unreadable"]
+
+
+def test_a_cold_stop_gives_back_what_it_cuts_off(dispatcher: Dispatcher) -> None:
+    dispatcher.accept([make_delivery()], NOW)
+    dispatcher.collected([accepted("tag-id-1")], NOW)
+    dispatcher.cancelling = True
+    actions = dispatcher.collected([Lost("tag-id-1", -9)], NOW)
+    assert actions.requeue == ["tag-id-1"]
+    assert [report.kind for report in actions.reports] == ["cancelled"]
+
+
+def test_a_cold_stop_records_retry_for_what_was_acknowledged(
+    policies: dict[str, TaskPolicy],
+) -> None:
+    policies["proj.add"] = TaskPolicy(name="proj.add", acks_late=False)
+    dispatcher = Dispatcher(policies.get, read_record)
+    dispatcher.accept([make_delivery()], NOW)
+    dispatcher.collected([accepted("tag-id-1")], NOW)
+    dispatcher.cancelling = True
+    actions = dispatcher.collected([Lost("tag-id-1", -9)], NOW)
+    assert [conclusion.state for conclusion in actions.conclude] == ["RETRY"]
+    assert not actions.requeue
 
 
 @pytest.mark.parametrize(
@@ -278,7 +323,7 @@ def test_a_task_that_was_acknowledged_early_fails_with_its_process(
     policies: dict[str, TaskPolicy],
 ) -> None:
     policies["proj.add"] = TaskPolicy(name="proj.add", acks_late=False)
-    dispatcher = Dispatcher(policies.get, lambda event: Record(""))
+    dispatcher = Dispatcher(policies.get, lambda event: (Record(""), None))
     dispatcher.accept([make_delivery()], NOW)
     actions = dispatcher.collected([accepted("tag-id-1"), Lost("tag-id-1", -11)], NOW)
 
@@ -290,7 +335,7 @@ def test_a_task_that_was_acknowledged_early_fails_with_its_process(
 
 def test_reject_on_worker_lost_switched_off_is_honoured(policies: dict[str, TaskPolicy]) -> None:
     policies["proj.add"] = TaskPolicy(name="proj.add", reject_on_worker_lost=False)
-    dispatcher = Dispatcher(policies.get, lambda event: Record(""))
+    dispatcher = Dispatcher(policies.get, lambda event: (Record(""), None))
     dispatcher.accept([make_delivery()], NOW)
     actions = dispatcher.collected([accepted("tag-id-1"), Lost("tag-id-1", 1)], NOW)
     assert [conclusion.state for conclusion in actions.conclude] == ["FAILURE"]
@@ -328,7 +373,7 @@ def test_a_hard_timeout_is_a_failure(dispatcher: Dispatcher) -> None:
 
 def test_a_hard_timeout_without_ack_goes_back(policies: dict[str, TaskPolicy]) -> None:
     policies["proj.add"] = TaskPolicy(name="proj.add", acks_on_timeout=False)
-    dispatcher = Dispatcher(policies.get, lambda event: Record(""))
+    dispatcher = Dispatcher(policies.get, lambda event: (Record(""), None))
     dispatcher.accept([make_delivery()], NOW)
     actions = dispatcher.collected(
         [accepted("tag-id-1"), TimedOut("tag-id-1", soft=False, limit=3.0)], NOW

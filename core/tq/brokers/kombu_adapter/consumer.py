@@ -19,7 +19,7 @@ import msgspec
 
 from tq.brokers.base import Dead, Delivery, Message, Queue, Settled, Settlement
 from tq.brokers.doorbell import Doorbell
-from tq.brokers.kombu_adapter.entities import delivery_count, from_kombu, kombu_queue
+from tq.brokers.kombu_adapter.entities import delivery_count, kombu_queue
 from tq.brokers.kombu_adapter.link import Address, Link
 from tq.brokers.kombu_adapter.pool import Pool
 from tq.brokers.kombu_adapter.pump import Pump
@@ -124,8 +124,15 @@ class KombuConsumer:
         number = self._connection_number
         tag = f"{self.id}.{number}.{name}"
 
-        def arrived(raw: Any) -> None:
-            self._arrived(number, name, raw, no_ack=no_ack)
+        def arrived(message: Message, raw_tag: Any, redelivered: bool) -> None:
+            delivery = Delivery(
+                tag=f"{self.id}/{number}.{raw_tag}",
+                queue=name,
+                message=message,
+                redelivered=redelivered or message.headers.get("redelivered") is True,
+                deliveries=delivery_count(message.headers),
+            )
+            self._arrived(delivery, raw_tag, no_ack=no_ack)
 
         link.consume(name, tag, arrived, no_ack=no_ack)
         self._consumer_tags[name] = tag
@@ -143,20 +150,11 @@ class KombuConsumer:
             for queue in self._queues.values()
         )
 
-    def _arrived(self, number: int, queue: str, raw: Any, *, no_ack: bool) -> None:
+    def _arrived(self, delivery: Delivery, raw_tag: Any, *, no_ack: bool) -> None:
         """Take over one delivery from the server."""
-        message = from_kombu(raw)
-        info = raw.delivery_info or {}
-        delivery = Delivery(
-            tag=f"{self.id}/{number}.{raw.delivery_tag}",
-            queue=queue,
-            message=message,
-            redelivered=bool(info.get("redelivered") or message.headers.get("redelivered")),
-            deliveries=delivery_count(message.headers),
-        )
         with self._lock:
             if not no_ack:
-                self._held[delivery.tag] = _Held(delivery, raw.delivery_tag)
+                self._held[delivery.tag] = _Held(delivery, raw_tag)
             if self._is_unacceptable(delivery):
                 self._over.append(delivery)
             else:

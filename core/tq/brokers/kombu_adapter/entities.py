@@ -9,7 +9,14 @@ import kombu
 
 from tq.brokers.base import Exchange, Message, Queue
 
-__all__ = ["delivery_count", "exchange_for", "from_kombu", "kombu_queue", "properties_for"]
+__all__ = [
+    "delivery_count",
+    "exchange_for",
+    "from_amqp",
+    "from_kombu",
+    "kombu_queue",
+    "properties_for",
+]
 
 # Basic properties that AMQP has room for beside those that `Message` names.
 _MORE_PROPERTIES = frozenset({"message_id", "timestamp", "type", "user_id", "app_id", "cluster_id"})
@@ -68,26 +75,36 @@ def properties_for(message: Message) -> dict[str, Any]:
     return found
 
 
-def from_kombu(raw: Any) -> Message:
-    """Turn a message as kombu hands it out into tq's."""
+def from_amqp(raw: Any) -> Message:
+    """Turn a message as py-amqp delivers it into tq's."""
     properties = dict(raw.properties)
-    take = properties.pop
-    headers = dict(raw.headers)
-    body = raw.body
-    if isinstance(body, str):
-        body = body.encode(errors="surrogateescape")
-    take("application_headers", None)
-    # Virtual transports keep the address in the properties as well.
+    return _message(
+        raw.body, properties.pop("application_headers", None), properties, raw.delivery_info
+    )
+
+
+def from_kombu(raw: Any) -> Message:
+    """Turn a message of one of kombu's emulations into tq's."""
+    properties = {
+        **raw.properties,
+        "content_type": raw.content_type,
+        "content_encoding": raw.content_encoding,
+    }
+    # The address lies in the properties as well.
     for name in ("delivery_info", "delivery_tag", "body_encoding"):
-        take(name, None)
-    info = raw.delivery_info or {}
+        properties.pop(name, None)
+    return _message(raw.body, raw.headers, properties, raw.delivery_info)
+
+
+def _message(body: Any, headers: Any, properties: dict[str, Any], info: Any) -> Message:
+    take = properties.pop
     return Message(
-        body=body,
-        headers=headers,
-        content_type=_text(take("content_type", None)) or raw.content_type or "",
-        content_encoding=_text(take("content_encoding", None)) or raw.content_encoding or "utf-8",
-        exchange=info.get("exchange") or "",
-        routing_key=info.get("routing_key") or "",
+        body=body.encode(errors="surrogateescape") if isinstance(body, str) else bytes(body),
+        headers=dict(headers or {}),
+        content_type=_text(take("content_type", None)) or "",
+        content_encoding=_text(take("content_encoding", None)) or "utf-8",
+        exchange=(info or {}).get("exchange") or "",
+        routing_key=(info or {}).get("routing_key") or "",
         priority=_number(take("priority", 0)),
         correlation_id=_text(take("correlation_id", None)),
         reply_to=_text(take("reply_to", None)),

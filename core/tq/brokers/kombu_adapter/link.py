@@ -11,7 +11,12 @@ import amqp.exceptions
 import kombu
 
 from tq.brokers.base import Message
-from tq.brokers.kombu_adapter.entities import exchange_for, properties_for
+from tq.brokers.kombu_adapter.entities import (
+    exchange_for,
+    from_amqp,
+    from_kombu,
+    properties_for,
+)
 from tq.errors import BrokerConnectionError
 
 __all__ = ["Address", "Link", "is_amqp"]
@@ -188,18 +193,30 @@ class Link:
             channel.close()
 
     def consume(
-        self, queue: str, tag: str, arrived: Callable[[Any], None], *, no_ack: bool
+        self, queue: str, tag: str, arrived: Callable[[Message, Any, bool], None], *, no_ack: bool
     ) -> None:
-        """Have `arrived` called, while draining, with each message of a queue in kombu's form."""
+        """Have each message of a queue handed over while draining.
+
+        Args:
+            queue: Its name.
+            tag: The consumer's name, for `cancel`.
+            arrived: Called with message, the channel's delivery tag, and whether it was
+                delivered before.
+            no_ack: The server forgets what it hands out.
+        """
         channel = self.channel
 
         def native(raw: Any) -> None:
-            arrived(channel.message_to_python(raw))
+            # Not `channel.message_to_python`: it inflates bodies without a limit.
+            info = raw.delivery_info
+            arrived(from_amqp(raw), info["delivery_tag"], bool(info["redelivered"]))
 
-        def emulated(message: Any) -> None:
-            # Kombu's emulations inflate bodies by themselves.
+        def emulated(raw: Any) -> None:
+            message = from_kombu(raw)
+            # Kombu has inflated the body.
             message.headers.pop("compression", None)
-            arrived(message)
+            info = raw.delivery_info or {}
+            arrived(message, raw.delivery_tag, bool(info.get("redelivered")))
 
         callback = native if self.amqp else emulated
         channel.basic_consume(queue=queue, no_ack=no_ack, callback=callback, consumer_tag=tag)

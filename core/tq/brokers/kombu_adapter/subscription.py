@@ -9,7 +9,7 @@ from typing import Any
 
 from tq.brokers.base import Message, Queue
 from tq.brokers.doorbell import Doorbell
-from tq.brokers.kombu_adapter.entities import from_kombu, kombu_queue
+from tq.brokers.kombu_adapter.entities import kombu_queue
 from tq.brokers.kombu_adapter.link import Address, Link
 from tq.brokers.kombu_adapter.pump import Pump
 from tq.brokers.kombu_adapter.waiting import wait_readable
@@ -61,8 +61,7 @@ class KombuSubscription:
         tag = f"tq.{os.getpid()}.{next(_numbers)}"
         link.consume(self._queue.name, tag, self._arrived, no_ack=True)
 
-    def _arrived(self, raw: Any) -> None:
-        message = from_kombu(raw)
+    def _arrived(self, message: Message, raw_tag: Any, redelivered: bool) -> None:
         if len(message.body) > LIMITS.message or len(self._waiting) >= _MAX_WAITING:
             self.dropped += 1
             return

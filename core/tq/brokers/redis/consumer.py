@@ -444,8 +444,12 @@ class Consumer:
 
     # Leaving.
 
-    def release(self) -> None:
-        """Put back every delivery not settled, first in line and uncounted; for shutdown."""
+    def release(self, tags: Sequence[str] | None = None) -> None:
+        """Put back deliveries not settled (every one when None), first in line and uncounted."""
+        if tags is not None:
+            self._requeue([(tag, home, b"") for tag in tags if (home := self._held.get(tag))])
+            self.forget(tags)
+            return
         self._give_back()
         self._hungry = False
         self._requeue([(tag, home, b"") for tag, home in self._held.items()])
