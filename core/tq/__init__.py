@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from tq.app.shared import shared_task as shared_task
     from tq.app.task import Task as Task
     from tq.canvas import Signature as Signature
-    from tq.canvas import chain as chain
-    from tq.canvas import chord as chord
-    from tq.canvas import chunks as chunks
-    from tq.canvas import group as group
     from tq.canvas import maybe_signature as maybe_signature
-    from tq.canvas import signature as signature
     from tq.canvas import subtask as subtask
     from tq.canvas import xmap as xmap
     from tq.canvas import xstarmap as xstarmap
+    from tq.canvas.chain import chain as chain
+    from tq.canvas.chord import chord as chord
+    from tq.canvas.chunks import chunks as chunks
+    from tq.canvas.group import group as group
+    from tq.canvas.signature import signature as signature
     from tq.errors import Ignore as Ignore
     from tq.errors import Reject as Reject
     from tq.errors import Retry as Retry

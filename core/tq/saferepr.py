@@ -136,7 +136,7 @@ def _write_items(obj: Any, out: _Writer, levels: int, seen: set[int]) -> None:
 def _atom(obj: Any, left: int) -> str:
     """Return the text of a value that is no plain container."""
     if isinstance(obj, str | bytes) and len(obj) > left:
-        kept = repr(obj[: max(left, 1)])
+        kept = repr(obj[: max(left - 5, 1)])
         return f"{kept[:-1]}...{kept[-1]}"
     try:
         return repr(obj)
@@ -154,16 +154,15 @@ def safe_text(text: Any, maxlen: int | None = None, single_line: bool = True) ->
 
     Source: RELIABILITY 7, item 5.
     """
-    if not isinstance(text, str):
-        text = saferepr(text)
-    cut = maxlen is not None and len(text) > maxlen
+    shown = text if isinstance(text, str) else saferepr(text)
+    cut = maxlen is not None and len(shown) > maxlen
     if cut:
-        text = text[:maxlen]
-    if not (text.isascii() and text.isprintable()):
-        text = (_UNSAFE_LINE if single_line else _UNSAFE_BLOCK).sub(_escape, text)
-    if maxlen is not None and (cut or len(text) > maxlen):
-        text = text[: max(maxlen - 1, 0)] + "…"[:maxlen]
-    return text
+        shown = shown[:maxlen]
+    if not (shown.isascii() and shown.isprintable()):
+        shown = (_UNSAFE_LINE if single_line else _UNSAFE_BLOCK).sub(_escape, shown)
+    if maxlen is not None and (cut or len(shown) > maxlen):
+        shown = shown[: max(maxlen - 1, 0)] + "…"[:maxlen]
+    return shown
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -148,7 +148,8 @@ class Signal:
     @overload
     def connect(
         self,
-        *,
+        function: None = None,
+        /,
         sender: Any = None,
         weak: bool = True,
         dispatch_uid: Any = None,

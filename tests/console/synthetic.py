@@ -13,7 +13,7 @@ from tqconsole.tui.model.sent import Answer, SentCommand
 
 START = 1_767_276_452.0  # 2026-01-01 14:07:32 UTC
 
-TRACEBACK = '''Traceback (most recent call last):
+TRACEBACK = """Traceback (most recent call last):
   File "/srv/venv/lib/python3.11/site-packages/celery/app/trace.py", line 564, in trace_task
     R = retval = fun(*args, **kwargs)
   File "/srv/venv/lib/python3.11/site-packages/celery/app/trace.py", line 897, in __protected_call__
@@ -24,7 +24,7 @@ TRACEBACK = '''Traceback (most recent call last):
   File "/srv/app/billing/gateway.py", line 118, in charge
     raise CardDeclined(resp.reason)
 billing.errors.CardDeclined: insufficient_funds
-'''
+"""
 
 READS = frozenset({"ping", "active", "stats", "active_queues", "registered"})
 
@@ -42,7 +42,9 @@ class Clock:
 class SyntheticSource:
     """A source whose events and replies the test decides on."""
 
-    def __init__(self, clock: Clock | None = None, *, read_only: bool = False, context: str = "staging") -> None:
+    def __init__(
+        self, clock: Clock | None = None, *, read_only: bool = False, context: str = "staging"
+    ) -> None:
         self.clock = clock or Clock()
         self.read_only = read_only
         self.context = context
@@ -86,7 +88,9 @@ class SyntheticSource:
         timeout: float | None = None,
     ) -> SentCommand:
         if self.read_only and method not in READS:
-            raise CommandRefused(f"{method} is refused: this connection is read-only", command=method)
+            raise CommandRefused(
+                f"{method} is refused: this connection is read-only", command=method
+            )
         sent = SentCommand(
             number=len(self.commands) + 1,
             method=method,
@@ -100,28 +104,64 @@ class SyntheticSource:
         self.commands.append(sent)
         return sent
 
-    def answer(self, sent: SentCommand, node: str, text: str = "ok", ok: bool = True, after: float = 0.014) -> None:
+    def answer(
+        self, sent: SentCommand, node: str, text: str = "ok", ok: bool = True, after: float = 0.014
+    ) -> None:
         sent.answers.append(Answer(node, ok, text, after, late=after > sent.timeout))
 
     def disconnect(self, attempt: int = 2) -> None:
-        self.link = replace(self.link, connected=False, since=self.clock(), attempt=attempt, error="broker redis://10.0.0.5:6379/0 does not answer: connection refused")
+        self.link = replace(
+            self.link,
+            connected=False,
+            since=self.clock(),
+            attempt=attempt,
+            error="broker redis://10.0.0.5:6379/0 does not answer: connection refused",
+        )
 
     # Events
 
     def event(self, type_: str, **fields: Any) -> None:
         now = fields.pop("timestamp", self.clock())
         hostname = fields.pop("hostname", "w1@node1")
-        base = {"type": type_, "hostname": hostname, "timestamp": now, "local_received": now, "utcoffset": 0, "pid": 4182, "clock": len(self.pending) + 1}
+        base = {
+            "type": type_,
+            "hostname": hostname,
+            "timestamp": now,
+            "local_received": now,
+            "utcoffset": 0,
+            "pid": 4182,
+            "clock": len(self.pending) + 1,
+        }
         self.pending.append(base | fields)
 
-    def worker(self, hostname: str, *, ago: float = 0.4, active: int = 0, processed: int = 0, load: float = 0.5, size: int | None = 8, pool: str = "prefork", freq: float = 2.0, queues: tuple[str, ...] = ("default",)) -> None:
+    def worker(
+        self,
+        hostname: str,
+        *,
+        ago: float = 0.4,
+        active: int = 0,
+        processed: int = 0,
+        load: float = 0.5,
+        size: int | None = 8,
+        pool: str = "prefork",
+        freq: float = 2.0,
+        queues: tuple[str, ...] = ("default",),
+    ) -> None:
         now = self.clock()
         ident = {"sw_ident": "py-celery", "sw_ver": "5.7.0", "sw_sys": "Linux"}
-        beat = {"freq": freq, "active": active, "processed": processed, "loadavg": [load, load, load], **ident}
+        beat = {
+            "freq": freq,
+            "active": active,
+            "processed": processed,
+            "loadavg": [load, load, load],
+            **ident,
+        }
         self.event("worker-heartbeat", hostname=hostname, timestamp=now - ago - freq, **beat)
         self.event("worker-heartbeat", hostname=hostname, timestamp=now - ago, **beat)
         if size is not None:
-            self.known[hostname] = WorkerFacts(pool=pool, size=size, prefetch=size * 4, queues=queues, as_of=now)
+            self.known[hostname] = WorkerFacts(
+                pool=pool, size=size, prefetch=size * 4, queues=queues, as_of=now
+            )
 
     def task(
         self,
@@ -140,23 +180,81 @@ class SyntheticSource:
         retries: int = 0,
     ) -> None:
         begin = self.clock() - ago
-        self.event("task-sent", uuid=task_id, name=name, args=args, kwargs=kwargs, retries=retries, queue=queue, routing_key=queue, exchange="", root_id=task_id, parent_id=None, eta=None, expires=None, hostname="gen4411@web3", timestamp=begin)
+        self.event(
+            "task-sent",
+            uuid=task_id,
+            name=name,
+            args=args,
+            kwargs=kwargs,
+            retries=retries,
+            queue=queue,
+            routing_key=queue,
+            exchange="",
+            root_id=task_id,
+            parent_id=None,
+            eta=None,
+            expires=None,
+            hostname="gen4411@web3",
+            timestamp=begin,
+        )
         if outcome == "sent":
             return
-        self.event("task-received", uuid=task_id, name=name, args=args, kwargs=kwargs, retries=retries, root_id=task_id, parent_id=None, eta=None, expires=None, hostname=worker, timestamp=begin + 0.004)
+        self.event(
+            "task-received",
+            uuid=task_id,
+            name=name,
+            args=args,
+            kwargs=kwargs,
+            retries=retries,
+            root_id=task_id,
+            parent_id=None,
+            eta=None,
+            expires=None,
+            hostname=worker,
+            timestamp=begin + 0.004,
+        )
         if outcome == "received":
             return
         if outcome == "revoked":
-            self.event("task-revoked", uuid=task_id, hostname=worker, terminated=False, signum=None, expired=False, timestamp=begin + 0.02)
+            self.event(
+                "task-revoked",
+                uuid=task_id,
+                hostname=worker,
+                terminated=False,
+                signum=None,
+                expired=False,
+                timestamp=begin + 0.02,
+            )
             return
         self.event("task-started", uuid=task_id, hostname=worker, timestamp=begin + 0.021)
         end = begin + 0.021 + runtime
         if outcome == "succeeded":
-            self.event("task-succeeded", uuid=task_id, hostname=worker, result="'ok'", runtime=runtime, timestamp=end)
+            self.event(
+                "task-succeeded",
+                uuid=task_id,
+                hostname=worker,
+                result="'ok'",
+                runtime=runtime,
+                timestamp=end,
+            )
         elif outcome == "failed":
-            self.event("task-failed", uuid=task_id, hostname=worker, exception=exception, traceback=traceback, timestamp=end)
+            self.event(
+                "task-failed",
+                uuid=task_id,
+                hostname=worker,
+                exception=exception,
+                traceback=traceback,
+                timestamp=end,
+            )
         elif outcome == "retried":
-            self.event("task-retried", uuid=task_id, hostname=worker, exception=exception, traceback=traceback, timestamp=end)
+            self.event(
+                "task-retried",
+                uuid=task_id,
+                hostname=worker,
+                exception=exception,
+                traceback=traceback,
+                timestamp=end,
+            )
 
 
 WORKERS = (
@@ -181,7 +279,16 @@ def demo_cluster(tasks: int = 60, *, seed: int = 7, **options: Any) -> Synthetic
     source = SyntheticSource(**options)
     chance = random.Random(seed)
     for name, ago, active, size, load, pool, queues in WORKERS:
-        source.worker(name, ago=ago, active=active, size=size, load=load, pool=pool, processed=4000 + active, queues=queues)
+        source.worker(
+            name,
+            ago=ago,
+            active=active,
+            size=size,
+            load=load,
+            pool=pool,
+            processed=4000 + active,
+            queues=queues,
+        )
     source.worker("w3@node7", ago=48.0, active=6, size=16, load=0.1, processed=812)
     source.worker("gone@old-1", ago=90.0, size=None)
     source.event("worker-offline", hostname="gone@old-1", timestamp=source.clock() - 80, freq=2.0)

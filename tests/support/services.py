@@ -102,7 +102,7 @@ class RedisServer:
             try:
                 probe.connect(str(self.socket))
                 probe.sendall(b"PING\r\n")
-                return probe.recv(100).startswith(b"+PONG")
+                return probe.recv(100).startswith((b"+PONG", b"-NOAUTH"))
             except OSError:
                 return False
 

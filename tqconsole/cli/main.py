@@ -59,6 +59,19 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"No such command '{name}'.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; whoever stops reading our output ends it quietly.
+
+        Caught here because click would exit with 1 (`click.Command.main`, EPIPE).
+        """
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _drop_stdout()
+            leave(exits.OK)
+        return result
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands from the table, importing none."""
         with formatter.section("Commands"):
@@ -98,7 +111,6 @@ def run(argv: Sequence[str]) -> int:
     """Run the command line and return its exit code; prints errors as one line."""
     try:
         result = cli.main(list(argv), prog_name="tq", standalone_mode=False)
-        sys.stdout.flush()
         return result if isinstance(result, int) else exits.OK
     except click.exceptions.Exit as exc:
         return exc.exit_code
@@ -110,9 +122,6 @@ def run(argv: Sequence[str]) -> int:
         return exits.INTERRUPTED
     except errors.TQError as exc:
         return _fail(str(exc), exit_code_of(exc))
-    except BrokenPipeError:
-        _drop_stdout()
-        return exits.OK
 
 
 def exit_code_of(exc: errors.TQError) -> int:

@@ -6,7 +6,7 @@ Lower case looks, UPPER CASE acts on the cluster.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["ACTIONS", "Action", "SCREENS", "available", "for_key", "named"]
+__all__ = ["ACTIONS", "SCREENS", "Action", "available", "for_key", "named"]
 
 # number, name, short title for narrow terminals, title
 SCREENS: tuple[tuple[str, str, str, str], ...] = (
@@ -19,6 +19,8 @@ LISTS = frozenset({"tasks", "workers", "log"})
 TASKS = frozenset({"tasks"})
 TASKISH = frozenset({"tasks", "task"})
 WORKERS = frozenset({"workers"})
+SORTED = frozenset({"tasks", "workers"})
+COPIED = frozenset({"tasks", "task", "workers", "replies", "log"})
 PAGERS = frozenset({"task", "help", "worker", "replies"})
 
 
@@ -58,7 +60,7 @@ class Action:
 _KEY_TEXT = {
     "slash": "/", "colon": ":", "question_mark": "?", "full_stop": ".", "backslash": "\\",
     "asterisk": "*", "left_square_bracket": "[", "right_square_bracket": "]", "minus": "-",
-    "plus": "+", "underscore": "_", "escape": "esc", "space": "space", "enter": "enter", "circumflex_accent": "^",
+    "plus": "+", "underscore": "_", "escape": "esc",
 }  # fmt: skip
 
 ACTIONS: tuple[Action, ...] = (
@@ -75,55 +77,139 @@ ACTIONS: tuple[Action, ...] = (
     Action("open", ("enter",), "open", "Open what is under the cursor.", LISTS, footer=1),
     Action("back", ("escape",), "back", "Clear marks, filter, then go back."),
     Action("previous", ("minus",), "previous screen", "Go to the screen shown before."),
-    Action("history_back", ("left_square_bracket",), "back in history", "Walk back through the screens."),
+    Action(
+        "history_back",
+        ("left_square_bracket",),
+        "back in history",
+        "Walk back through the screens.",
+    ),
     Action("history_on", ("right_square_bracket",), "on in history", "Walk forward again."),
     Action("leave", ("q",), "back", "Go back; at the top, quit.", footer=90),
     Action("quit", ("ctrl+c", "ctrl+q"), "quit", "Quit at once."),
-    Action("worker_tasks", ("t",), "its tasks", "Show the tasks of the worker under the cursor.", WORKERS, footer=3),
+    Action(
+        "worker_tasks",
+        ("t",),
+        "its tasks",
+        "Show the tasks of the worker under the cursor.",
+        WORKERS,
+        footer=3,
+    ),
     # find
-    Action("filter", ("slash",), "filter", "Show only what matches; applied while you type.", frozenset({"tasks", "workers"}), footer=10),
+    Action(
+        "filter",
+        ("slash",),
+        "filter",
+        "Show only what matches; applied while you type.",
+        SORTED,
+        footer=10,
+    ),
     Action("find", ("slash", "ctrl+f"), "find", "Find a text on this page.", PAGERS, footer=10),
     Action("find_next", ("n",), "next match", "Go to the next match.", PAGERS),
     Action("find_previous", ("N",), "previous match", "Go to the match before.", PAGERS),
     # view
     Action("pause", ("p",), "pause", "Freeze the view; capture goes on.", footer=20),
     Action("follow", ("f",), "follow", "Stay with the newest tasks.", TASKS, footer=21),
-    Action("sort", ("s",), "sort", "Sort by the next column.", frozenset({"tasks", "workers"}), footer=22),
-    Action("reverse", ("S",), "reverse", "Turn the order round.", frozenset({"tasks", "workers"})),
+    Action(
+        "sort",
+        ("s",),
+        "sort",
+        "Choose the column to sort by; the same again reverses.",
+        SORTED,
+        footer=22,
+    ),
     Action("wide", ("w",), "wide", "All columns; scroll sideways with the arrows.", TASKS),
-    Action("hide_finished", ("full_stop",), "hide finished", "Leave out what is over.", frozenset({"tasks", "workers"}), footer=24),
-    Action("preview", ("i",), "preview", "Show or hide the preview of the task under the cursor.", TASKS),
+    Action(
+        "hide_finished",
+        ("full_stop",),
+        "hide finished",
+        "Leave out what is over.",
+        SORTED,
+        footer=24,
+    ),
+    Action(
+        "preview",
+        ("i",),
+        "preview",
+        "Show or hide the preview of the task under the cursor.",
+        TASKS,
+    ),
     Action("zoom", ("z",), "zoom", "Give the list or the preview the whole screen.", TASKS),
     Action("traceback", ("t",), "traceback", "Open the task at its traceback.", TASKS, footer=3),
-    Action("result", ("r",), "result", "Open the task at its arguments and result.", TASKS, footer=4),
-    Action("fold", ("f",), "fold", "Fold or show the frames of libraries.", frozenset({"task"}), footer=3),
-    Action("wrap", ("w",), "wrap", "Break long lines or let them run on.", frozenset({"task"}), footer=4),
+    Action(
+        "result", ("r",), "result", "Open the task at its arguments and result.", TASKS, footer=4
+    ),
+    Action(
+        "fold",
+        ("f",),
+        "fold",
+        "Fold or show the frames of libraries.",
+        frozenset({"task"}),
+        footer=3,
+    ),
+    Action(
+        "wrap",
+        ("w",),
+        "wrap",
+        "Break long lines or let them run on.",
+        frozenset({"task"}),
+        footer=4,
+    ),
     Action("refresh", ("ctrl+r",), "ask again", "Ask workers and broker again now."),
     # select
     Action("mark", ("space",), "mark", "Mark the row for an action on many.", TASKS, footer=30),
     Action("mark_all", ("asterisk",), "mark all", "Mark all matching rows.", TASKS),
     Action("unmark", ("backslash",), "unmark", "Clear all marks.", TASKS),
     # copy
-    Action("copy", ("y",), "copy", "Copy the id; again: the command line.", frozenset({"tasks", "task", "workers", "replies", "log"}), footer=31),
+    Action(
+        "copy",
+        ("y",),
+        "copy",
+        "Copy an id, arguments, a traceback or the command line.",
+        COPIED,
+        footer=31,
+    ),
     Action("screenshot", ("ctrl+s",), "screenshot", "Write this screen to an SVG file."),
     # command
-    Action("prompt", ("colon",), "command", "Type a command: a screen, a filter, an action.", footer=40),
+    Action(
+        "prompt", ("colon",), "command", "Type a command: a screen, a filter, an action.", footer=40
+    ),
     Action("palette", ("ctrl+p",), "palette", "Find an action by name."),
     Action("help", ("question_mark",), "help", "The keys of this screen.", footer=41),
     Action("theme", (), "theme", "Next colour theme."),
     # replies
-    Action("ask_again", ("a",), "ask again", "Ask those who did not answer, and wait longer.", frozenset({"replies"}), footer=2),
+    Action(
+        "ask_again",
+        ("a",),
+        "ask again",
+        "Ask those who did not answer, and wait longer.",
+        frozenset({"replies"}),
+        footer=2,
+    ),
     # acts on tasks
     Action("revoke", ("C", "c"), "revoke", "Tell workers not to run the task.", TASKISH, 1, 50),
-    Action("terminate", ("X",), "terminate", "Kill the process that runs the task.", TASKISH, 2, 51),
-    Action("rate_limit", ("L", "l"), "rate limit", "Limit how often workers start tasks of this name.", TASKISH, 1, 52),
+    Action(
+        "terminate", ("X",), "terminate", "Kill the process that runs the task.", TASKISH, 2, 51
+    ),
+    Action(
+        "rate_limit",
+        ("L", "l"),
+        "rate limit",
+        "Limit how often workers start tasks of this name.",
+        TASKISH,
+        1,
+        52,
+    ),
     # acts on workers
     Action("ping", ("I",), "ping", "Ask the worker whether it lives.", WORKERS, 0, 50),
     Action("grow", ("plus",), "grow", "Add a slot to the worker's pool.", WORKERS, 1, 51),
-    Action("shrink", ("underscore",), "shrink", "Remove a slot from the worker's pool.", WORKERS, 1, 52),
+    Action(
+        "shrink", ("underscore",), "shrink", "Remove a slot from the worker's pool.", WORKERS, 1, 52
+    ),
     Action("events", ("V",), "events on", "Tell the worker to send task events.", WORKERS, 2, 53),
-    Action("shutdown", ("K",), "shutdown", "Stop the worker after the tasks it runs.", WORKERS, 2, 54),
-)  # fmt: skip
+    Action(
+        "shutdown", ("K",), "shutdown", "Stop the worker after the tasks it runs.", WORKERS, 2, 54
+    ),
+)
 
 
 def available(screen: str, read_only: bool) -> list[Action]:

@@ -1,5 +1,6 @@
 """The application: screens, the tick, and the performing of actions."""
 
+import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from textual.app import App, SystemCommand
 from textual.screen import Screen
 
 from tq.errors import TQError
-from tqconsole.tui.actions import SCREENS, available, named
+from tqconsole.tui.actions import SCREENS, available
 from tqconsole.tui.commands import CommandError, parse_command
 from tqconsole.tui.config import ConsoleConfig
 from tqconsole.tui.model.equivalents import control_line
@@ -65,6 +66,7 @@ class ConsoleApp(App[int]):
         self.now: float = clock()
         self.paused = False
         self.frame_cost = 0.0
+        self._loop_of: asyncio.AbstractEventLoop | None = None
         self._interval = 1.0 / max(1, self.config.frames)
         self._visited: list[str] = []
         self._place = -1
@@ -84,13 +86,13 @@ class ConsoleApp(App[int]):
     def _make_palette(self) -> Palette:
         theme = self.current_theme
         colour = context_colour(self.source.context, theme, self.config.context_colours)
-        palette = make_palette(theme, colour)
-        return palette
+        return make_palette(theme, colour)
 
     # Life
 
     def on_mount(self) -> None:
         """Make the screens and start the tick."""
+        self._loop_of = asyncio.get_running_loop()
         self._screens: dict[str, ConsoleScreen] = {
             "tasks": TasksScreen(self),
             "workers": WorkersScreen(self),
@@ -134,6 +136,22 @@ class ConsoleApp(App[int]):
             if isinstance(screen, ConsoleScreen):
                 screen.redraw()
 
+    def call_from_signal(self, code: int) -> None:
+        """Leave, from a signal handler."""
+        loop = self._loop_of
+        if loop is not None:
+            loop.call_soon_threadsafe(self.exit, code)
+
+    @property
+    def crash(self) -> Exception | None:
+        """The exception that ended the console, if one did."""
+        return self._exception
+
+    def _fatal_error(self) -> None:
+        # textual would print a page of frames with local values, which may hold secrets
+        self.bell()
+        self._close_messages_no_wait()
+
     # Actions
 
     def perform(self, name: str) -> bool:
@@ -149,12 +167,18 @@ class ConsoleApp(App[int]):
         """Offer the action table in the palette."""
         key = screen.key if isinstance(screen, ConsoleScreen) else ""
         for number, name, _, title in SCREENS:
-            yield SystemCommand(title, f"{number}  Go to {title}", lambda name=name: self.show_screen(name))
+            yield SystemCommand(
+                title, f"{number}  Go to {title}", lambda name=name: self.show_screen(name)
+            )
         for action in available(key, self.source.read_only):
             if action.name in ("palette",):
                 continue
             title = f"{action.text[:1].upper()}{action.text[1:]}"
-            yield SystemCommand(title, f"{action.key_text}  {action.help}", lambda name=action.name: self._perform_later(name))
+            yield SystemCommand(
+                title,
+                f"{action.key_text}  {action.help}",
+                lambda name=action.name: self._perform_later(name),
+            )
 
     def _perform_later(self, name: str) -> None:
         # the palette is still on top when it calls
@@ -211,7 +235,9 @@ class ConsoleApp(App[int]):
         screen = self.screen
         if isinstance(screen, ConsoleScreen):
             screen.prompt.type_line(
-                Typing(":", done=self._command, cancelled=self._refocus, history=tuple(self._commands))
+                Typing(
+                    ":", done=self._command, cancelled=self._refocus, history=tuple(self._commands)
+                )
             )
 
     def _command(self, text: str) -> None:
@@ -302,7 +328,9 @@ class ConsoleApp(App[int]):
         tasks = self._screens["tasks"]
         assert isinstance(tasks, TasksScreen)
         if not tasks.try_filter(filter_text):
-            tasks.say(tasks.note.text.strip() if tasks.note else "that filter cannot be read", "error")
+            tasks.say(
+                tasks.note.text.strip() if tasks.note else "that filter cannot be read", "error"
+            )
 
     # Acting
 

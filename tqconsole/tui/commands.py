@@ -61,7 +61,9 @@ def _control(rest: str) -> tuple[str, Mapping[str, Any], list[str] | None]:
     except ValueError as error:
         raise CommandError(f"cannot read that: {error}") from error
     if not words:
-        raise CommandError("ctl needs a command, such as: ctl rate_limit task_name=proj.add rate_limit=10/s")
+        raise CommandError(
+            "ctl needs a command, such as: ctl rate_limit task_name=proj.add rate_limit=10/s"
+        )
     method, arguments, destination = words[0], {}, None
     remaining = iter(words[1:])
     for word in remaining:

@@ -7,7 +7,13 @@ from tq.monitor import ClusterState
 from tqconsole.tui.model.facts import LinkState, QueueFacts, WorkerFacts
 from tqconsole.tui.model.sent import SentCommand
 
-__all__ = ["Source"]
+__all__ = ["READS", "Source"]
+
+# What a read-only console may send; the connection itself refuses the rest as well.
+READS = frozenset(
+    {"ping", "active", "reserved", "scheduled", "revoked", "registered", "stats", "conf",
+     "active_queues", "query_task", "report"}
+)  # fmt: skip
 
 
 class Source(Protocol):
@@ -83,11 +89,9 @@ class Source(Protocol):
         destination: Sequence[str] | None = None,
         timeout: float | None = None,
     ) -> SentCommand:
-        """Send a command; the answers appear in what is returned.
+        """Send a command to some workers, or to all; the answers appear in what is returned.
 
-        Args:
-            destination: Node names, or None for all workers.
-            timeout: Seconds to wait, or None to let the source choose.
+        Without `timeout` the source chooses how many seconds to wait.
 
         Raises:
             CommandRefused: The source is read-only, and the command changes something.

@@ -1,7 +1,7 @@
 """Applications and tasks: what a program defines, configures and calls.
 
-    TQ(main, broker=..., backend=...)   the application; `@app.task`, `app.conf`, `app.send_task`
-    Task, shared_task, current_app, current_task, find_app("proj")
+TQ(main, broker=..., backend=...)   the application; `@app.task`, `app.conf`, `app.send_task`
+Task, shared_task, current_app, current_task, find_app("proj")
 """
 
 from typing import Any

@@ -36,6 +36,7 @@ def _register_results(app: "TQ") -> None:
     @app.task(name="celery.chord_unlock", shared=False, bind=True, max_retries=None)
     def chord_unlock(
         self: Any,
+        /,
         group_id: str,
         callback: Any,
         interval: float | None = None,
@@ -76,7 +77,7 @@ def _register_canvas(app: "TQ") -> None:
     from tq.canvas import maybe_signature
 
     @app.task(name="celery.group", shared=False, bind=True)
-    def group(self: Any, tasks: Sequence[Any], **options: Any) -> Any:
+    def group(self: Any, /, tasks: Sequence[Any], **options: Any) -> Any:
         """Send the members of a group."""
         from tq.canvas import group as canvas_group
 
@@ -84,7 +85,7 @@ def _register_canvas(app: "TQ") -> None:
         return canvas_group(members, app=app).apply_async()
 
     @app.task(name="celery.chain", shared=False, bind=True)
-    def chain(self: Any, *args: Any, tasks: Sequence[Any] = (), **options: Any) -> Any:
+    def chain(self: Any, /, *args: Any, tasks: Sequence[Any] = (), **options: Any) -> Any:
         """Send a chain."""
         from tq.canvas import chain as canvas_chain
 
@@ -92,9 +93,7 @@ def _register_canvas(app: "TQ") -> None:
         return canvas_chain(*steps, app=app).apply_async(args)
 
     @app.task(name="celery.chord", shared=False, bind=True)
-    def chord(
-        self: Any, header: Any, body: Any, partial_args: Any = (), **options: Any
-    ) -> Any:
+    def chord(self: Any, /, header: Any, body: Any, partial_args: Any = (), **options: Any) -> Any:
         """Send a chord's header."""
         from tq.canvas import chord as canvas_chord
 

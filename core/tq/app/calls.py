@@ -101,7 +101,7 @@ def prepare(
         QueueNotFound: The queue is not declared and must not be created.
     """
     positional: Any = () if args is None else args
-    named: Any = _EMPTY_KWARGS if not kwargs else kwargs
+    named: Any = kwargs or _EMPTY_KWARGS
     if not isinstance(positional, list | tuple):
         raise TypeError(f"args must be a list or tuple, not {type(positional).__name__}")
     if not isinstance(named, Mapping):
@@ -113,8 +113,10 @@ def prepare(
     destination = plan.router.route(options, name, positional, named, plan.task)
     headers = _headers(name, positional, named, options, plan)
     body = TaskBody(args=positional, kwargs=named)  # type: ignore[arg-type] # any mapping encodes
-    return _plain(headers, body, destination, plan) if not options else _full(
-        headers, body, destination, options, plan
+    return (
+        _plain(headers, body, destination, plan)
+        if not options
+        else _full(headers, body, destination, options, plan)
     )
 
 
@@ -140,9 +142,7 @@ def _headers(
     )
 
 
-def _plain(
-    headers: TaskHeaders, body: TaskBody, destination: Destination, plan: SendPlan
-) -> Call:
+def _plain(headers: TaskHeaders, body: TaskBody, destination: Destination, plan: SendPlan) -> Call:
     """Encode a call without options: the common one, kept short."""
     message = encode_task(
         headers,

@@ -155,3 +155,13 @@ def find_task(name: str) -> Any:
         NotRegistered: There is none.
     """
     return get_current_app().tasks[name]
+
+
+def find_or_make(main: str | None, settings: dict[str, Any]) -> "TQ":
+    """Return this process's application of that name, else a new one with those settings."""
+    from tq.app.application import TQ  # as above
+
+    for app in _apps:
+        if app.main == main:
+            return app
+    return TQ(main, changes=settings, set_as_current=False)

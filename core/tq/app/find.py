@@ -115,8 +115,7 @@ def _search_package(path: str, name: str) -> Any:
 def _is_celery(value: Any) -> bool:
     kind = type(value)
     return any(
-        base.__name__ == "Celery" and base.__module__.startswith("celery.")
-        for base in kind.__mro__
+        base.__name__ == "Celery" and base.__module__.startswith("celery.") for base in kind.__mro__
     )
 
 

@@ -15,6 +15,18 @@ from tq.errors import ConfigError, QueueNotFound
 __all__ = ["Queues", "as_exchange", "as_queue"]
 
 _QUEUE_FIELDS = frozenset(Queue.__struct_fields__) - {"name", "exchange", "arguments"}
+_READ = (
+    "task_queues",
+    "task_default_queue",
+    "task_default_queue_type",
+    "task_default_exchange",
+    "task_default_exchange_type",
+    "task_default_routing_key",
+    "task_queue_max_priority",
+    "task_create_missing_queues",
+    "task_create_missing_queue_type",
+    "task_create_missing_queue_exchange_type",
+)
 _ARGUMENTS = {"max_length": "x-max-length", "max_length_bytes": "x-max-length-bytes"}
 
 
@@ -38,6 +50,10 @@ class Queues(dict[str, Queue]):
             self[queue.name] = completed
         if not self:
             self[settings.task_default_queue] = self.default_queue()
+
+    def fits(self, settings: Settings) -> bool:
+        """Tell whether these settings describe the same queues, so that a selection stays valid."""
+        return all(getattr(settings, name) == getattr(self._settings, name) for name in _READ)
 
     def default_queue(self) -> Queue:
         """Return the queue that takes what nothing else routes."""

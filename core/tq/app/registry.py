@@ -12,7 +12,7 @@ __all__ = ["TaskRegistry"]
 
 
 class TaskRegistry(dict[str, Any]):
-    """Tasks by name; a missing name raises `NotRegistered`. Filled at import, read by all threads."""
+    """Tasks by name; a missing one raises `NotRegistered`. Filled at import, read anywhere."""
 
     NotRegistered = NotRegistered
 

@@ -128,10 +128,8 @@ class Router:
         if kind == "direct" and not (exchange and key):
             # Celery addresses a plain queue through the default exchange.
             return Destination(queue, "", "direct", queue.name, _mode(mode), extra)
-        named = as_exchange(exchange, kind) or bound
-        return Destination(
-            queue, named.name, kind, key or queue.routing_key, _mode(mode), extra
-        )
+        named = (as_exchange(exchange, kind) if exchange else None) or bound
+        return Destination(queue, named.name, kind, key or queue.routing_key, _mode(mode), extra)
 
     def _queue(self, given: Any) -> Queue:
         if given is None:

@@ -473,7 +473,7 @@ class Task(Generic[P, R]):
 
         return chunks(self.s(), it, n, app=self.app)
 
-    def AsyncResult(self, task_id: str, **kwargs: Any) -> "AsyncResult":  # noqa: N802 - Celery's
+    def AsyncResult(self, task_id: str, **kwargs: Any) -> "AsyncResult":
         """Return the result of a call of this task."""
         return self.app.AsyncResult(task_id, task_name=self.name, **kwargs)
 

@@ -1,6 +1,6 @@
 """Pick the broker that a URL names."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tq.brokers.base import Broker
@@ -38,15 +38,18 @@ def connect(url: str | None = None, options: Mapping[str, Any] | None = None) ->
 
 def _open(scheme: str, url: str, options: dict[str, Any]) -> Broker:
     """Import only the implementation that is asked for: each costs tens of milliseconds."""
-    make: Callable[[str, Mapping[str, Any]], Broker]
     if scheme in _EMBEDDED:
         from tq.brokers import embedded
 
         url, scheme = embedded.ensure(), "redis"
     if scheme in _REDIS:
-        from tq.brokers.redis.broker import Broker as make
-    elif scheme == "memory":
-        from tq.brokers.memory import Broker as make
-    else:
-        from tq.brokers.kombu_adapter import KombuBroker as make
-    return make(url, options)
+        from tq.brokers.redis.broker import Broker as RedisBroker
+
+        return RedisBroker(url, options)
+    if scheme == "memory":
+        from tq.brokers.memory import Broker as MemoryBroker
+
+        return MemoryBroker(url, options)
+    from tq.brokers.kombu_adapter import KombuBroker
+
+    return KombuBroker(url, options)

@@ -145,7 +145,8 @@ class chord(Signature):
         front = tuple(args) + tuple(self.args) if args and not self.immutable else self.args
         merged = {**self.options, **{k: v for k, v in options.items() if v is not None}}
         add_to_parent = merged.pop("add_to_parent", True)
-        header = self.tasks.clone()
+        # Shallow: freezing below copies each member.
+        header = group(list(self.tasks.tasks), app=self._app, **self.tasks.options)
         body = as_signature(given if given is not None else self.body, self._app).clone()
         frozen_id = merged.pop("task_id", None)
         group_id = header.options.get("task_id") or new_id()

@@ -16,7 +16,7 @@ from tq.canvas.signature import (
     copy_options,
     new_id,
 )
-from tq.results import GroupResult
+from tq.results import AsyncResult, GroupResult
 
 __all__ = ["count_parts", "group", "is_empty_group", "unroll_single"]
 
@@ -119,17 +119,28 @@ class group(Signature):
         merged.pop("group_index", None)
         results = []
         parts = 0
+        app = self.app
+        passed = {**merged, "add_to_parent": False}
         for index, member in self.unrolled():
-            results.append(
-                member.freeze(group_id=group_id, root_id=merged.get("root_id"), group_index=index)
-            )
             chord = body if body is not None else member.options.get("chord")
-            passed = {**merged, "chord": chord, "add_to_parent": False}
-            parts += count_parts(member)
+            if chord is not None:
+                passed["chord"] = chord
+            if type(member) is Signature:
+                call = member.as_member(args, kwargs, passed, index)
+                plan.calls.append(call)
+                results.append(AsyncResult(call["options"]["task_id"], app=app))
+                parts += 1
+            else:
+                copy = member.clone()
+                place = {"root_id": merged.get("root_id"), "group_index": index}
+                results.append(copy.freeze(group_id=group_id, **place))
+                parts += count_parts(copy)
+                copy.plan(plan, args, kwargs, passed)
             if chord is not None:
                 plan.sizes[group_id] = parts
-            member.plan(plan, args, kwargs, passed)
-        result = GroupResult(group_id, results, app=self.app)
+            if body is None:
+                passed.pop("chord", None)
+        result = GroupResult(group_id, results, app=app)
         if add_to_parent:
             plan.trail.append(result)
         return result
@@ -140,7 +151,7 @@ class group(Signature):
             return self.freeze()
         merged, group_id = self._own_options(options)
         merged.pop("add_to_parent", None)
-        results = [member.apply(args, kwargs, **merged) for _, member in self.unrolled()]
+        results = [member.clone().apply(args, kwargs, **merged) for _, member in self.unrolled()]
         return GroupResult(group_id, results, app=self.app)
 
     def _own_options(self, options: dict[str, Any]) -> tuple[dict[str, Any], str]:
@@ -158,12 +169,12 @@ class group(Signature):
         return merged, group_id
 
     def unrolled(self) -> Iterator[tuple[int, Any]]:
-        """Yield (index, copy) of each member; nested groups give theirs, with their own indexes."""
+        """Yield (index, member); nested groups give theirs, with their own indexes."""
         for index, member in enumerate(self.tasks):
             if isinstance(member, group):
                 yield from member.unrolled()
             elif not _is_empty_chain(member):
-                yield index, member.clone()
+                yield index, member
 
     # -- preparing -----------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """Run one task anywhere: its context, its outcome, and what its end sets off.
 
-    context.build_context(headers, body, message, *, hostname, redelivered, deliveries) -> Context
-    runner.run_task(app, context, body) -> Execution
-    await runner.run_task_async(app, context, body) -> Execution
+context.build_context(headers, body, message, *, hostname, redelivered, deliveries) -> Context
+runner.run_task(app, context, body) -> Execution
+await runner.run_task_async(app, context, body) -> Execution
 """
 
 from typing import Any

@@ -74,7 +74,7 @@ def call_errbacks(
             old.append(errback)
     if not old:
         return
-    options = {"parent_id": context.id, "root_id": context.root_id or context.id}
+    options: dict[str, Any] = {"parent_id": context.id, "root_id": context.root_id or context.id}
     eager = context.is_eager or app.conf.settings.task_always_eager
     parts = group(old, app=app)
     (parts.apply if eager else parts.apply_async)((context.id,), **options)
@@ -122,7 +122,7 @@ def _ids(step: Mapping[str, Any]) -> Iterator[str]:
 
 
 def last_step(context: Context) -> Mapping[str, Any] | None:
-    """Return the options of the chain's last step, which carries the chord of a chain in a header."""
+    """Return the options of the chain's last step: a chain in a header has its chord there."""
     if not context.chain:
         return None
     options: Mapping[str, Any] = context.chain[0].get("options") or {}

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from tq.backends.base import Backend
+from tq.brokers.base import Broker
 from tq.wire.envelope import Message
 
 __all__ = ["Host", "Runnable"]
@@ -49,6 +50,11 @@ class Host(Protocol):
     @property
     def conf(self) -> Any:
         """Return the settings; `conf.settings` is the frozen record."""
+        ...
+
+    @property
+    def broker(self) -> Broker:
+        """Return the connection for publishing."""
         ...
 
     @property

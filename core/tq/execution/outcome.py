@@ -70,13 +70,19 @@ class Execution(msgspec.Struct, kw_only=True):
     others: list[ResultMeta] = []
     reject: bool | None = None
 
-    def settlement(self, tag: str) -> Settlement:
-        """Return what ends the delivery: its ack with every effect recorded in the same step."""
+    def settlement(self, tag: str, *, shared: bool = True) -> Settlement:
+        """Return what ends the delivery: its ack with every effect recorded in the same step.
+
+        Args:
+            tag: The delivery's.
+            shared: Broker and backend are one server. Otherwise the caller stores `meta` and counts
+                `chord.part` in the backend before it settles.
+        """
         return Settlement(
             tag=tag,
-            result=self.effect,
+            result=self.effect if shared else None,
             messages=tuple(self.messages),
-            chord=self.chord.part if self.chord is not None else None,
+            chord=self.chord.part if shared and self.chord is not None else None,
         )
 
 
@@ -97,9 +103,7 @@ class ExceptionInfo:
         self.exception = exception
         self.tb = users_traceback(exception.__traceback__)
         self.internal = internal
-        self.traceback = "".join(
-            traceback_module.format_exception(self.type, exception, self.tb)
-        )
+        self.traceback = "".join(traceback_module.format_exception(self.type, exception, self.tb))
 
     def __str__(self) -> str:
         """Return the traceback as text."""

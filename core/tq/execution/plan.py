@@ -61,9 +61,7 @@ def _make(settings: Settings, task: Any) -> Plan:
         handlers=handlers,
         ignore_result=bool(_value(task, "ignore_result", settings.task_ignore_result)),
         stores_errors=bool(
-            _value(
-                task, "store_errors_even_if_ignored", settings.task_store_errors_even_if_ignored
-            )
+            _value(task, "store_errors_even_if_ignored", settings.task_store_errors_even_if_ignored)
         ),
         stores_eager=bool(_value(task, "store_eager_result", settings.task_store_eager_result)),
         track_started=bool(_value(task, "track_started", settings.task_track_started)),

@@ -63,9 +63,7 @@ def check_encodes(app: Host, record: ResultMeta) -> None:
         EncodeError: Its value has no form in the result serializer.
     """
     settings = app.conf.settings
-    encode_result(
-        record, settings.result_serializer, insecure=settings.allow_insecure_serializers
-    )
+    encode_result(record, settings.result_serializer, insecure=settings.allow_insecure_serializers)
 
 
 def _stored_form(state: str, result: Any) -> Any:

@@ -112,9 +112,7 @@ def run_task(app: Host, context: Context, body: TaskBody | None = None) -> Execu
         pop(token)
 
 
-async def run_task_async(
-    app: Host, context: Context, body: TaskBody | None = None
-) -> Execution:
+async def run_task_async(app: Host, context: Context, body: TaskBody | None = None) -> Execution:
     """Run a call on this event loop; a function that is no coroutine function runs in a thread.
 
     Arguments and errors are those of `run_task`. A cancellation passes through.
@@ -260,9 +258,7 @@ def _retried(run: _Run, signal: Retry) -> Execution:
     if "on_retry" in run.plan.handlers:
         _call_handler(run, "on_retry", signal.exc, run.id, run.args, run.kwargs, info)
     if signals.task_retry:
-        signals.task_retry.send(
-            sender=run.task, request=run.context, reason=signal, einfo=info
-        )
+        signals.task_retry.send(sender=run.task, request=run.context, reason=signal, einfo=info)
     return execution
 
 
@@ -331,9 +327,7 @@ def _outcome(
 
 def _record(run: _Run, execution: Execution, value: Any, keep: bool) -> None:
     """Set the final record, and the part of the chord."""
-    record = state_record(
-        run.app, run.context, run.id, execution.state, value, execution.traceback
-    )
+    record = state_record(run.app, run.context, run.id, execution.state, value, execution.traceback)
     if keep:
         _attach(run, execution, record)
     context = run.context
@@ -348,7 +342,8 @@ def _attach(run: _Run, execution: Execution, record: ResultMeta) -> None:
         EncodeError: Its value has no form in the result serializer.
     """
     backend = run.app.backend
-    if backend.location is not None and not run.context.is_eager:
+    location = None if run.context.is_eager else backend.location
+    if location is not None and location == run.app.broker.location:
         execution.effect = backend.effect(record)
     else:
         check_encodes(run.app, record)

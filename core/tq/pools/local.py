@@ -1,12 +1,10 @@
 """What the pools that run jobs in the worker's own process share."""
 
-import heapq
 import logging
 import os
 import time
 from collections import deque
 from collections.abc import Sequence
-from itertools import count
 from typing import Any
 
 import msgspec
@@ -23,6 +21,7 @@ from tq.pools.base import (
     Runner,
     TimedOut,
 )
+from tq.pools.deadlines import Deadlines
 from tq.pools.pace import Pace
 from tq.pools.waker import Waker
 
@@ -62,7 +61,7 @@ class Run(msgspec.Struct, eq=False):
 class LocalPool:
     """Bookkeeping of jobs that run in this process: events, limits, credit.
 
-    The loop's thread owns the limits' heap and calls every method of the `Pool` contract. Runs are
+    The loop's thread owns the deadlines and calls every method of the `Pool` contract. Runs are
     begun and ended by the threads that run them; what they share is `_running`, where the one that
     takes a job out (`dict.pop` is atomic) is the one that reports its end, and `_events`.
     """
@@ -78,8 +77,7 @@ class LocalPool:
         self._events: deque[PoolEvent] = deque()
         self._running: dict[str, Run] = {}
         self._fresh: deque[Run] = deque()
-        self._due: list[tuple[float, int, Run, bool]] = []
-        self._order = count()
+        self._deadlines = Deadlines[Run](lambda run: self._running.get(run.job.id) is run)
         self._outstanding = 0
         # Added to by several threads without a lock: a lost addition blurs an estimate, no more.
         self._spent = 0.0
@@ -136,21 +134,19 @@ class LocalPool:
             now: A monotonic reading.
         """
         while self._fresh:
-            self._schedule(self._fresh.popleft())
-        while self._due and self._due[0][0] <= now:
-            run, soft = heapq.heappop(self._due)[2:]
-            if self._running.get(run.job.id) is not run:
-                continue
+            run = self._fresh.popleft()
+            self._deadlines.add(run, run.started, run.soft, run.hard)
+        for run, soft in self._deadlines.passed(now):
             if soft:
                 self._interrupt(run)
             elif self._cut(run, TimedOut(run.job.id, soft=False, limit=run.hard or 0.0)):
                 logger.error(
-                    "job %s passed its hard limit of %s s; this pool cannot kill it, its outcome "
-                    "will be discarded",
+                    "job %s passed its hard limit of %s s; it cannot be killed in this process, what "
+                    "it may still yield is discarded",
                     run.job.id,
                     run.hard,
                 )
-        return min(max(self._due[0][0] - now, 0.0), IDLE_TICK) if self._due else IDLE_TICK
+        return self._deadlines.wait(now, IDLE_TICK)
 
     def recall(self) -> None:
         """Give back every job that has not started."""
@@ -199,15 +195,6 @@ class LocalPool:
         if events:
             self._events.extend(events)
             self._waker.set()
-
-    def _schedule(self, run: Run) -> None:
-        """Enter a run's limits into the heap."""
-        if len(self._due) > 2 * len(self._running) + 64:  # most are limits of runs that have ended
-            self._due = [due for due in self._due if due[2].job.id in self._running]
-            heapq.heapify(self._due)
-        for limit, soft in ((run.soft, True), (run.hard, False)):
-            if limit is not None:
-                heapq.heappush(self._due, (run.started + limit, next(self._order), run, soft))
 
     def _cut(self, run: Run, event: PoolEvent) -> bool:
         """End a run from outside: report `event` and discard what it yields later."""

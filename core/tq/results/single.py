@@ -19,6 +19,7 @@ from tq.results.reading import (
     value_of,
     watch_all,
 )
+from tq.saferepr import saferepr
 from tq.states import FAILURE, PENDING, PROPAGATE_STATES, READY_STATES, SUCCESS
 from tq.wire.result import ResultMeta
 
@@ -453,9 +454,9 @@ def result_from_tuple(data: Any, app: AppLike | None = None, _depth: int = 0) ->
             head, nodes = data
             id_, parent = head if isinstance(head, list | tuple) else (head, None)
         except (TypeError, ValueError):
-            raise DecodeError(f"not the tuple form of a result: {data!r:.80}") from None
+            raise DecodeError(f"not the tuple form of a result: {saferepr(data, 80)}") from None
         if not isinstance(id_, str) or _depth > MAX_DEPTH:
-            raise DecodeError(f"not the tuple form of a result: {data!r:.80}")
+            raise DecodeError(f"not the tuple form of a result: {saferepr(data, 80)}")
         levels.append((id_, nodes))
         data = parent
     result: Any = None

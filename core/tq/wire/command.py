@@ -143,11 +143,12 @@ def decode_command(
 def _reply_to(found: Any, raw: bytes) -> dict[str, str] | None:
     if found is None:
         return None
-    if type(found) is dict:
-        exchange, key = found.get("exchange"), found.get("routing_key")
-        if type(exchange) is str and type(key) is str and len(exchange + key) <= _MAX_NAME_CHARS:
-            return {"exchange": exchange, "routing_key": key}
-    _bad("reply_to", found, raw)
+    if type(found) is not dict:
+        _bad("reply_to", found, raw)
+    exchange, key = found.get("exchange"), found.get("routing_key")
+    if type(exchange) is not str or type(key) is not str or len(exchange + key) > _MAX_NAME_CHARS:
+        _bad("reply_to", found, raw)
+    return {"exchange": exchange, "routing_key": key}
 
 
 def encode_reply(reply: Reply, exchange: str, routing_key: str) -> Message:
@@ -187,9 +188,7 @@ def decode_reply(
     ticket = message.headers.get("ticket")
     if ticket is not None and not _is_name(ticket):
         _bad("ticket", ticket, message.body)
-    return Reply(
-        node=node, value=value, ticket=ticket, clock=_clock(message.headers.get("clock"))
-    )
+    return Reply(node=node, value=value, ticket=ticket, clock=_clock(message.headers.get("clock")))
 
 
 def _load_object(message: Message, accept: frozenset[str], limits: Limits) -> dict[str, Any]:

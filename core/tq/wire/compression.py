@@ -136,7 +136,7 @@ def _zstandard() -> Any:
 
 
 def _brotli() -> Any:
-    import brotli  # noqa: PLC0415, RUF100 - an extra that few install
+    import brotli  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415, RUF100 - an extra that few install
 
     return brotli
 

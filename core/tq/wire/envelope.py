@@ -48,7 +48,9 @@ class Message(msgspec.Struct, kw_only=True):
     properties: dict[str, Any] | None = None
 
 
-class _Envelope(msgspec.Struct, rename={"content_type": "content-type", "encoding": "content-encoding"}):
+class _Envelope(
+    msgspec.Struct, rename={"content_type": "content-type", "encoding": "content-encoding"}
+):
     """An envelope's outline; what lies in it is checked one by one."""
 
     body: Any = None

@@ -163,5 +163,3 @@ def _bounded(arg: Any) -> Any:
         return arg
     text = saferepr(arg, _MAX_MESSAGE_CHARS)
     return arg if len(text) < _MAX_MESSAGE_CHARS else text
-
-

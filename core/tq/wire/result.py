@@ -159,10 +159,14 @@ def decode_result(
     if type(record) is not dict:
         raise DecodeError("the record is no object", reason="bad_result", raw=raw)
     status = record.get("status")
-    if not _is_name(status):
+    if type(status) is not str or not 0 < len(status) <= _MAX_NAME_CHARS:
         raise DecodeError(f"status is {saferepr(status, 100)}", reason="bad_status", raw=raw)
     found_id = record.get("task_id", task_id)
-    if not _is_name(found_id) or (task_id is not None and found_id != task_id):
+    if (
+        type(found_id) is not str
+        or not 0 < len(found_id) <= _MAX_NAME_CHARS
+        or (task_id is not None and found_id != task_id)
+    ):
         shown = saferepr(found_id, 100)
         raise DecodeError(f"task_id is {shown}", reason="bad_task_id", raw=raw)
     return _meta(record, found_id, status)
@@ -192,7 +196,3 @@ def _meta(record: dict[str, Any], task_id: str, status: str) -> ResultMeta:
 
 def _text(value: Any) -> str | None:
     return value if type(value) is str else None
-
-
-def _is_name(value: Any) -> bool:
-    return type(value) is str and 0 < len(value) <= _MAX_NAME_CHARS

@@ -152,7 +152,9 @@ def _protocol1_headers(message: Message, accept: frozenset[str], limits: Limits)
     """Read headers from a protocol 1 body."""
     body = _load(message, accept, limits)
     if type(body) is not dict or "task" not in body:
-        raise DecodeError("neither headers nor body name a task", reason="no_task", raw=message.body)
+        raise DecodeError(
+            "neither headers nor body name a task", reason="no_task", raw=message.body
+        )
     wire = {name: body[name] for name in _PROTOCOL1_NAMES if name in body}
     if wire.get("group") is None and body.get("taskset") is not None:
         wire["group"] = body["taskset"]

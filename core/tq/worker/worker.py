@@ -137,7 +137,8 @@ class Worker:
             "pool_start_method": pool_start_method,
         }
         self.app = app
-        app.finalize()
+        app.set_current()
+        app.import_default_modules()
         settings = app.conf.settings
         self.options = options = resolve(settings, given)
         self.hostname = options.hostname
@@ -182,7 +183,7 @@ class Worker:
         self.hands = Hands(self.loop, self.pool, self._collected)
         self.fetcher = Fetcher(
             self.loop,
-            app.broker,
+            app.read_broker,
             list(app.queues.consume_from.values()),
             room=self._room,
             deliver=self._delivered,
@@ -296,10 +297,10 @@ class Worker:
         restore = self._handle_signals()
         try:
             self.state.started = self.clock.monotonic()
+            self._switch_reports()
             for service in self.services:
                 service.start()
                 started.append(service)
-            self._switch_reports()
             logger.info("%s", banner(self))
             logger.warning("%s ready.", self.hostname)
             signals.worker_ready.send(sender=self)

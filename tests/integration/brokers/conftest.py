@@ -56,7 +56,9 @@ class Setting:
         return name
 
     def queue(self, word: str = "q", **fields: Any) -> Queue:
-        queue = Queue(name=self.name(word), auto_delete=self.kind == "amqp", **fields)
+        # Left behind in a shared RabbitMQ, it goes by itself.
+        fields.setdefault("expires", 60.0 if self.kind == "amqp" else None)
+        queue = Queue(name=self.name(word), **fields)
         if queue.exchange is None or queue.exchange.type != "fanout":
             self.broker.declare([queue])
         return queue

@@ -44,9 +44,7 @@ def test_ten_thousand_short_jobs_end_once_each(name: str, make_harness: Make, ap
     assert len(harness.events) == 20_000
 
 
-def test_jobs_submitted_beyond_the_credit_are_kept(
-    name: str, make_harness: Make, api: Any
-) -> None:
+def test_jobs_submitted_beyond_the_credit_are_kept(name: str, make_harness: Make, api: Any) -> None:
     harness = make_harness(name).start()
     jobs = api.jobs("j", 3_000)
     harness.pool.submit(jobs)
@@ -78,9 +76,7 @@ def test_a_job_that_asks_to_exit_does_not_end_its_slot(
 
 
 @pytest.mark.parametrize("name", PARALLEL)
-def test_short_jobs_do_not_wait_behind_a_long_one(
-    name: str, make_harness: Make, api: Any
-) -> None:
+def test_short_jobs_do_not_wait_behind_a_long_one(name: str, make_harness: Make, api: Any) -> None:
     harness = make_harness(name).start()
     harness.run(api.jobs("warm", 2_000))  # short jobs are handed out in large batches from now on
     short = api.jobs("short", 300)
@@ -132,9 +128,7 @@ def test_stop_lets_running_jobs_end_and_returns_the_others(
     assert harness.pool.running() == {}
 
 
-def test_stop_cuts_off_what_runs_past_the_deadline(
-    name: str, make_harness: Make, api: Any
-) -> None:
+def test_stop_cuts_off_what_runs_past_the_deadline(name: str, make_harness: Make, api: Any) -> None:
     harness = make_harness(name).start()
     harness.pool.submit([api.job("long", until="end")])
     harness.until(lambda: harness.accepted("long"))
@@ -242,9 +236,7 @@ def test_terminate_says_so_when_it_cannot(name: str, make_harness: Make, api: An
     harness.until(lambda: isinstance(harness.ends.get("a"), Finished))
 
 
-def test_terminate_of_what_does_not_run_is_refused(
-    name: str, make_harness: Make, api: Any
-) -> None:
+def test_terminate_of_what_does_not_run_is_refused(name: str, make_harness: Make, api: Any) -> None:
     harness = make_harness(name, size=1).start()
     harness.run([api.job("ended")])
     harness.pool.submit([api.job("a", until="go"), api.job("waiting")])

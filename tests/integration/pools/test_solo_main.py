@@ -34,9 +34,7 @@ def drive(harness: Any, jobs: list[Any]) -> list[Any]:
     return [harness.ends[job.id] for job in jobs]
 
 
-def test_jobs_run_in_the_thread_that_serves(
-    make_harness: Callable[..., Any], api: Any
-) -> None:
+def test_jobs_run_in_the_thread_that_serves(make_harness: Callable[..., Any], api: Any) -> None:
     harness = make_harness("solo")
     found: list[threading.Thread] = []
     harness.runner.setup = lambda slot: found.append(threading.current_thread())

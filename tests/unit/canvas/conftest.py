@@ -64,7 +64,9 @@ class Recorder:
 
     def send_many(self, signatures):
         self.bulk += 1
-        return ResultSet([self.send_task(s.task, s.args, s.kwargs, **s.options) for s in signatures])
+        return ResultSet(
+            [self.send_task(s.task, s.args, s.kwargs, **s.options) for s in signatures]
+        )
 
     def current_request(self):
         return self.request

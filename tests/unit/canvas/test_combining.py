@@ -193,8 +193,12 @@ def test_failed_part_fails_every_member_of_a_group_body(app, s):
 def test_saved_group_gives_the_body_nested_results(app, s):
     body = s("xsum")
     body.freeze("body")
-    nested = GroupResult("G", [GroupResult("H", [AsyncResult("a"), AsyncResult("b")]), AsyncResult("c")])
+    nested = GroupResult(
+        "G", [GroupResult("H", [AsyncResult("a"), AsyncResult("b")]), AsyncResult("c")]
+    )
     nested.save(app.backend)
-    claim = finish_header(app, body, [("c", "SUCCESS", 3), ("b", "SUCCESS", 2), ("a", "SUCCESS", 1)])
+    claim = finish_header(
+        app, body, [("c", "SUCCESS", 3), ("b", "SUCCESS", 2), ("a", "SUCCESS", 1)]
+    )
     dispatch_body(app, app.backend, "G", body, claim)
     assert app.calls[0][1] == ([[1, 2], 3],)

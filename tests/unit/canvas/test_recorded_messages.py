@@ -21,9 +21,7 @@ CASES = {
     "chain_two": lambda s: chain(s("add", 2, 2), s("mul", 8)),
     "chain_three": lambda s: s("add", 2, 2) | s("mul", 8) | s("add", 1),
     "chain_link_error": lambda s: chain(s("add", 2, 2), s("mul", 8)).on_error(s("errback")),
-    "chain_into_chord": lambda s: chain(
-        s("add", 1, 1), group(s("add", 1), s("add", 2)), s("xsum")
-    ),
+    "chain_into_chord": lambda s: chain(s("add", 1, 1), group(s("add", 1), s("add", 2)), s("xsum")),
     "chord": lambda s: chord([s("add", i, i) for i in range(3)], s("xsum")),
     "chord_link_error": lambda s: chord(
         [s("add", i, i) for i in range(2)], s("xsum").on_error(s("errback"))
@@ -34,12 +32,12 @@ CASES = {
     "chord_of_chains": lambda s: chord([s("add", 1, 1) | s("mul", 2), s("add", 5, 5)], s("xsum")),
     "group": lambda s: group(s("add", i, i) for i in range(3)),
     "group_of_groups": lambda s: group(group(s("add", 1, 1), s("add", 2, 2)), s("add", 3, 3)),
-    "group_member_links": lambda s: group(
-        s("add", 1, 1, link=[s("identity")]), s("add", 2, 2)
-    ),
+    "group_member_links": lambda s: group(s("add", 1, 1, link=[s("identity")]), s("add", 2, 2)),
     "link": lambda s: s("add", 1, 2, link=[s("add", 10)]),
     "link_error": lambda s: s("add", 1, 2).on_error(s("errback")),
-    "link_multiple": lambda s: s("add", 1, 2, link=[s("add", 10), s("mul", 2, 2).set(immutable=True)]),
+    "link_multiple": lambda s: s(
+        "add", 1, 2, link=[s("add", 10), s("mul", 2, 2).set(immutable=True)]
+    ),
     "map": lambda s: xmap(s("xsum"), [[1, 2], [3, 4]], app=s("add").app),
     "starmap": lambda s: xstarmap(s("add"), [[1, 2], [3, 4]], app=s("add").app),
     "chunks": lambda s: chunks(s("add"), zip(range(6), range(6), strict=True), 3, app=s("add").app),

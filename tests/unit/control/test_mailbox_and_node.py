@@ -52,7 +52,9 @@ def answer(*nodes: Node, value=None) -> None:
 
 def raw(broker, body, **headers) -> None:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    broker.publish([Message(body=data, headers=headers, exchange="celery.pidbox", exchange_type="fanout")])
+    broker.publish(
+        [Message(body=data, headers=headers, exchange="celery.pidbox", exchange_type="fanout")]
+    )
 
 
 def test_a_call_collects_every_reply_without_blocking(broker, mailbox):
@@ -94,7 +96,9 @@ def test_threads_that_wait_at_once_each_get_their_own_replies(broker, mailbox):
 
     def ask(number: int) -> None:
         for _ in range(10):
-            replies = mailbox.broadcast("echo", {"n": number}, reply=True, timeout=10, expect={"w1@h"})
+            replies = mailbox.broadcast(
+                "echo", {"n": number}, reply=True, timeout=10, expect={"w1@h"}
+            )
             found.setdefault(number, []).extend(reply.value["n"] for reply in replies)
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(5)]
@@ -164,7 +168,9 @@ def test_the_reply_queue_of_a_dead_process_of_this_machine_is_swept(broker, mail
     assert not is_stale(new_oid())
     exchange = Exchange(name="reply.celery.pidbox", type="direct", durable=False)
     for key in (dead, foreign, "someone-elses"):
-        broker.declare([Queue(name=f"{key}.reply.celery.pidbox", exchange=exchange, routing_key=key)])
+        broker.declare(
+            [Queue(name=f"{key}.reply.celery.pidbox", exchange=exchange, routing_key=key)]
+        )
     mailbox.start("ping")
     keys = {key for key, _ in broker.bindings("reply.celery.pidbox")}
     assert keys == {foreign, "someone-elses", mailbox.oid}
@@ -174,7 +180,12 @@ def test_a_cast_wants_no_reply_and_makes_no_queue(broker, mailbox):
     worker = node(broker)
     mailbox.cast("shutdown", destination=["w1@h"])
     (command,) = worker.receive()
-    assert (command.method, command.reply_to, command.ticket, command.destination) == ("shutdown", None, None, ["w1@h"])
+    assert (command.method, command.reply_to, command.ticket, command.destination) == (
+        "shutdown",
+        None,
+        None,
+        ["w1@h"],
+    )
     worker.reply(command, {"ok": "ignored"})
     assert broker.bindings("reply.celery.pidbox") == []
 
@@ -184,7 +195,9 @@ def test_destination_must_be_a_list(mailbox):
         mailbox.cast("ping", destination="w1@h")
 
 
-@pytest.mark.parametrize("method", ["shutdown", "revoke", "enable_events", "pool_grow", "no_such", "objgraph"])
+@pytest.mark.parametrize(
+    "method", ["shutdown", "revoke", "enable_events", "pool_grow", "no_such", "objgraph"]
+)
 def test_a_read_only_mailbox_sends_no_command_that_changes_anything(broker, method):
     mailbox, worker = Mailbox(broker, read_only=True), node(broker)
     for send in (mailbox.cast, mailbox.start, mailbox.broadcast):

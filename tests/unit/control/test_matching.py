@@ -43,7 +43,17 @@ def test_globs_made_to_be_slow_are_fast():
 
 @pytest.mark.timeout(5)
 @pytest.mark.parametrize(
-    "pattern", ["(a+)+b", "(a|aa)*b", r"(.)\1*b", "a*a*a*a*a*b", "(", "a{9999999999}", "x" * 600, "(?P<n>a)(?P=n)"]
+    "pattern",
+    [
+        "(a+)+b",
+        "(a|aa)*b",
+        r"(.)\1*b",
+        "a*a*a*a*a*b",
+        "(",
+        "a{9999999999}",
+        "x" * 600,
+        "(?P<n>a)(?P=n)",
+    ],
 )
 def test_expressions_that_could_take_long_are_refused(pattern):
     with pytest.raises(ValueError, match="pattern|expression"):

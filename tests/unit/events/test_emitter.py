@@ -50,7 +50,9 @@ def broker() -> Recorder:
 
 
 def emitter(broker: Recorder, **options) -> Emitter:
-    return Emitter(broker, "w1@node1", LamportClock(), time_source=options.pop("clock", Clock()), **options)
+    return Emitter(
+        broker, "w1@node1", LamportClock(), time_source=options.pop("clock", Clock()), **options
+    )
 
 
 def test_task_events_travel_as_one_array_in_one_call(broker):
@@ -60,8 +62,16 @@ def test_task_events_travel_as_one_array_in_one_call(broker):
     assert broker.calls == []
     assert sender.flush() == 50
     (message,) = broker.messages
-    assert (message.exchange, message.exchange_type, message.routing_key) == ("celeryev", "fanout", "task.multi")
-    assert (message.headers, message.delivery_mode, message.content_type) == ({"hostname": "w1@node1"}, 1, "application/json")
+    assert (message.exchange, message.exchange_type, message.routing_key) == (
+        "celeryev",
+        "fanout",
+        "task.multi",
+    )
+    assert (message.headers, message.delivery_mode, message.content_type) == (
+        {"hostname": "w1@node1"},
+        1,
+        "application/json",
+    )
     (events,) = broker.bodies()
     assert [item["uuid"] for item in events] == [f"id-{n}" for n in range(50)]
     assert sender.flush() == 0
@@ -74,7 +84,11 @@ def test_each_event_has_the_common_fields_and_a_rising_clock(broker):
     sender.flush()
     first, second = broker.bodies()[0]
     assert set(first) == {"type", "hostname", "pid", "clock", "timestamp", "utcoffset", "uuid"}
-    assert (second["clock"], second["hostname"], second["result"]) == (first["clock"] + 1, "w1@node1", "3")
+    assert (second["clock"], second["hostname"], second["result"]) == (
+        first["clock"] + 1,
+        "w1@node1",
+        "3",
+    )
 
 
 def test_worker_events_travel_singly_in_order_with_the_batches_around_them(broker):
@@ -83,7 +97,11 @@ def test_worker_events_travel_singly_in_order_with_the_batches_around_them(broke
     sender.send("task-started", uuid="a")
     sender.send("worker-offline", freq=2.0)
     sender.flush()
-    assert [message.routing_key for message in broker.messages] == ["worker.online", "task.multi", "worker.offline"]
+    assert [message.routing_key for message in broker.messages] == [
+        "worker.online",
+        "task.multi",
+        "worker.offline",
+    ]
     assert [type(body) for body in broker.bodies()] == [dict, list, dict]
     assert len(broker.calls) == 1
 
@@ -161,7 +179,17 @@ def test_auto_flush_publishes_from_send(broker):
 
 
 @pytest.mark.parametrize(
-    "value", [{1: 2}, object(), b"\xff", 10**30, float("nan"), float("inf"), "\ud800", {"a": {"b": object()}}]
+    "value",
+    [
+        {1: 2},
+        object(),
+        b"\xff",
+        10**30,
+        float("nan"),
+        float("inf"),
+        "\ud800",
+        {"a": {"b": object()}},
+    ],
 )
 def test_a_value_without_json_form_costs_at_most_its_own_event(broker, value):
     sender = emitter(broker)

@@ -100,7 +100,13 @@ def test_junk_in_a_batch_costs_only_itself():
 
 def test_texts_are_bounded_and_tracebacks_keep_their_lines():
     reader = EventReader()
-    item = bare(event("task-failed", exception="x" * 100_000, traceback="line\n" * 100_000 + "\x1b]8;;evil\x07"))
+    item = bare(
+        event(
+            "task-failed",
+            exception="x" * 100_000,
+            traceback="line\n" * 100_000 + "\x1b]8;;evil\x07",
+        )
+    )
     (found,) = reader.read(message(item), NOW, 0.0)
     assert len(found["exception"]) <= 4096
     assert len(found["traceback"]) <= 4096

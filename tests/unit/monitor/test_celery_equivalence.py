@@ -10,7 +10,35 @@ from hypothesis import strategies as st
 from tests.support.events import NOW, event, received
 from tq.monitor.cluster import ClusterState
 
-FIELDS = ["uuid", "name", "state", "received", "sent", "started", "rejected", "succeeded", "failed", "retried", "revoked", "args", "kwargs", "eta", "expires", "retries", "result", "exception", "timestamp", "runtime", "traceback", "exchange", "routing_key", "clock", "client", "root_id", "parent_id"]
+FIELDS = [
+    "uuid",
+    "name",
+    "state",
+    "received",
+    "sent",
+    "started",
+    "rejected",
+    "succeeded",
+    "failed",
+    "retried",
+    "revoked",
+    "args",
+    "kwargs",
+    "eta",
+    "expires",
+    "retries",
+    "result",
+    "exception",
+    "timestamp",
+    "runtime",
+    "traceback",
+    "exchange",
+    "routing_key",
+    "clock",
+    "client",
+    "root_id",
+    "parent_id",
+]
 
 KINDS = {
     "task-sent": {"name": "tasks.add", "args": "(9,)", "kwargs": "{'a': 1}", "retries": 0, "eta": None,

@@ -8,7 +8,9 @@ from tq.monitor.cluster import ClusterState
 from tq.monitor.worker import WorkerStatus
 
 
-def run_task(state: ClusterState, uuid: str = "id-1", at: float = 0.0, name: str = "tasks.add", **fields) -> None:
+def run_task(
+    state: ClusterState, uuid: str = "id-1", at: float = 0.0, name: str = "tasks.add", **fields
+) -> None:
     state.apply_many(
         [
             received(uuid, at, name=name, **fields),
@@ -39,7 +41,9 @@ def test_a_task_started_on_a_worker_lost_for_longer_than_the_grace_is_an_orphan(
 
 def test_a_task_of_a_worker_that_said_goodbye_becomes_an_orphan_too():
     state = ClusterState(orphan_after=10)
-    state.apply_many([received(), event("task-started"), heartbeat(1.0, kind="worker-offline")], NOW)
+    state.apply_many(
+        [received(), event("task-started"), heartbeat(1.0, kind="worker-offline")], NOW
+    )
     task = state.tasks["id-1"]
     assert state.workers["w1@node1"].status(NOW + 2) == WorkerStatus.GONE
     assert state.status(task, NOW + 2) == "STARTED"
@@ -135,16 +139,24 @@ def test_the_task_untouched_for_longest_is_evicted_first():
 def test_the_bound_on_bytes_counts_long_texts():
     state = ClusterState(max_bytes=50_000)
     for number in range(100):
-        state.apply(event("task-failed", f"id-{number}", exception="x" * 9000, traceback="y" * 9000), NOW)
+        state.apply(
+            event("task-failed", f"id-{number}", exception="x" * 9000, traceback="y" * 9000), NOW
+        )
     assert len(state.tasks) <= 6
     assert state.bytes <= 50_000
-    assert all(len(task.traceback) == 4096 and task.traceback.endswith("…") for task in state.tasks.values())
+    assert all(
+        len(task.traceback) == 4096 and task.traceback.endswith("…")
+        for task in state.tasks.values()
+    )
 
 
 def test_workers_and_names_beyond_their_bounds_do_not_grow_the_state():
     state = ClusterState(max_workers=5, max_names=5)
     for number in range(50):
-        state.apply(received(f"id-{number}", float(number), name=f"task-{number}", host=f"w{number}@h"), NOW + number)
+        state.apply(
+            received(f"id-{number}", float(number), name=f"task-{number}", host=f"w{number}@h"),
+            NOW + number,
+        )
     assert len(state.workers) == 5
     assert "w49@h" in state.workers
     assert set(state.names) == {*(f"task-{n}" for n in range(5)), ClusterState.OTHER}
@@ -155,7 +167,10 @@ def test_statistics_by_name_and_worker_count_outcomes_and_times():
     state = ClusterState()
     for number in range(9):
         run_task(state, f"id-{number}", at=number)
-    state.apply_many([received("bad", 9.0), event("task-failed", "bad", 9.5, exception="E()", traceback="")], NOW + 9)
+    state.apply_many(
+        [received("bad", 9.0), event("task-failed", "bad", 9.5, exception="E()", traceback="")],
+        NOW + 9,
+    )
     stats, worker = state.names["tasks.add"], state.workers["w1@node1"]
     assert (stats.received, stats.succeeded, stats.failed, stats.finished) == (10, 9, 1, 10)
     assert stats.failure_rate == pytest.approx(0.1)
@@ -204,7 +219,21 @@ def test_clear_forgets_ended_tasks_and_keeps_the_running_ones():
     assert state.changes(state.version) == []
 
 
-HOSTILE = (None, 5, -1, "", "x" * 5000, "\x1b]0;t\x07", [], {}, [1], {"a": 1}, float("nan"), True, 10**30)
+HOSTILE = (
+    None,
+    5,
+    -1,
+    "",
+    "x" * 5000,
+    "\x1b]0;t\x07",
+    [],
+    {},
+    [1],
+    {"a": 1},
+    float("nan"),
+    True,
+    10**30,
+)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -213,10 +242,22 @@ def test_no_event_whatever_it_holds_raises_or_breaks_the_counts(seed):
     state = ClusterState(max_tasks=50, max_workers=10, max_names=5)
     for number in range(400):
         made = chance.choice([received, heartbeat])(at=float(number))
-        made["type"] = chance.choice(["task-received", "task-failed", "task-retried", "worker-online", "worker-offline", "x-y", "task-"])
+        made["type"] = chance.choice(
+            [
+                "task-received",
+                "task-failed",
+                "task-retried",
+                "worker-online",
+                "worker-offline",
+                "x-y",
+                "task-",
+            ]
+        )
         made.setdefault("uuid", f"id-{chance.randrange(80)}")
         for _ in range(chance.randrange(4)):
-            made[chance.choice([*made, "exception", "traceback", "result", "runtime", "odd"])] = chance.choice(HOSTILE)
+            made[chance.choice([*made, "exception", "traceback", "result", "runtime", "odd"])] = (
+                chance.choice(HOSTILE)
+            )
         if chance.random() < 0.2:
             del made[chance.choice(list(made))]
         state.apply(made, NOW + number)

@@ -31,9 +31,7 @@ def test_a_closed_child_gets_nothing() -> None:
     assert share(5, [CLOSED, CLOSED], 10) == [0, 0]
 
 
-@given(
-    st.integers(0, 2000), st.lists(st.integers(-1, 250), max_size=20), st.integers(1, 200)
-)
+@given(st.integers(0, 2000), st.lists(st.integers(-1, 250), max_size=20), st.integers(1, 200))
 def test_never_more_than_there_is_nor_than_fits(
     waiting: int, loads: list[int], window: int
 ) -> None:

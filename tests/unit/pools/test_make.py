@@ -83,7 +83,11 @@ def test_the_room_loads_no_implementation() -> None:
         "print([m for m in ('asyncio', 'ssl', 'tq.pools.prefork.pool', 'difflib') if m in sys.modules])"
     )
     shown = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30,
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
         env={"PYTHONPATH": ":".join(path for path in sys.path if path)},
     )
     assert shown.stdout.strip() == "[]"

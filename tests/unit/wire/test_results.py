@@ -88,7 +88,9 @@ def test_every_serializer_writes_records(serializer: str) -> None:
     assert found == meta
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), [1.5], 10**30, "\ud800", {1: 2}, b"x"])
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), [1.5], 10**30, "\ud800", {1: 2}, b"x"]
+)
 def test_any_json_value_survives(value: Any) -> None:
     found = decode_result(encode_result(ResultMeta(task_id="i", status="SUCCESS", result=value)))
     assert repr(found.result) == repr({"1": 2} if value == {1: 2} else value)
@@ -120,11 +122,18 @@ DEEP = "[" * 100_000
         (json.dumps({**GOOD, "task_id": 5}).encode(), "bad_task_id"),
         (DEEP.encode(), "too_deep"),
         (pickle.dumps(GOOD), "not_utf8"),
-        (b"\x00celery-compressed\x00application/x-gzip\x00" + zlib.compress(b"{}")[:-3], "bad_compression"),
+        (
+            b"\x00celery-compressed\x00application/x-gzip\x00" + zlib.compress(b"{}")[:-3],
+            "bad_compression",
+        ),
         (b"\x00celery-compressed\x00application/x-gzip\x00garbage", "bad_compression"),
         (b"\x00celery-compressed\x00application/nope\x00x", "unknown_compression"),
         (b"\x00celery-compressed\x00", "unknown_compression"),
-        (b"\x00celery-compressed\x00application/x-gzip\x00" + zlib.compress(bytes(70_000_000), 1), "too_large"),
+        (
+            b"\x00celery-compressed\x00application/x-gzip\x00"
+            + zlib.compress(bytes(70_000_000), 1),
+            "too_large",
+        ),
         (b'"' + b"x" * 65 * 1024 * 1024 + b'"', "too_large"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
@@ -151,7 +160,9 @@ def test_pickled_record_is_never_unpickled_without_leave() -> None:
         ("stamped_headers", [1], "stamped_headers", None),
     ],
 )
-def test_wrong_optional_fields_become_none(field: str, value: Any, name: str, expected: Any) -> None:
+def test_wrong_optional_fields_become_none(
+    field: str, value: Any, name: str, expected: Any
+) -> None:
     meta = decode_result(json.dumps({**GOOD, field: value}).encode())
     assert getattr(meta, name) == expected
 
@@ -208,7 +219,10 @@ OWN = [
 def test_own_exceptions_survive_and_celery_rebuilds_its_own_class(exc: Exception) -> None:
     data = encode_exception(exc)
     assert type(rebuild_exception(data)) is type(exc)
-    assert rebuild_exception(data).args[: len(data["exc_message"])] == exc.args[: len(data["exc_message"])]
+    assert (
+        rebuild_exception(data).args[: len(data["exc_message"])]
+        == exc.args[: len(data["exc_message"])]
+    )
     module = sys.modules[data["exc_module"]]
     assert data["exc_module"].split(".")[0] in ("celery", "billiard", "kombu")
     peer = getattr(module, data["exc_type"])
@@ -301,12 +315,18 @@ def test_arguments_that_cannot_be_written_become_reprs() -> None:
 @pytest.mark.timeout(5)
 def test_huge_messages_are_cut() -> None:
     found = rebuild_exception(
-        {"exc_type": "ValueError", "exc_message": ["x" * 10_000_000] * 500, "exc_module": "builtins"}
+        {
+            "exc_type": "ValueError",
+            "exc_message": ["x" * 10_000_000] * 500,
+            "exc_module": "builtins",
+        }
     )
     assert sum(len(arg) for arg in found.args) < 5_000_000
 
 
 def test_every_builtin_exception_is_made_or_stood_in_for() -> None:
     for name in dir(builtins):
-        found = rebuild_exception({"exc_type": name, "exc_message": ["x"], "exc_module": "builtins"})
+        found = rebuild_exception(
+            {"exc_type": name, "exc_message": ["x"], "exc_module": "builtins"}
+        )
         assert isinstance(found, Exception)

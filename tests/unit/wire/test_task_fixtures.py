@@ -150,9 +150,7 @@ def test_amqp_task_is_written_as_it_was_read(case: dict[str, Any]) -> None:
     properties = case["properties"]
     body_text = case["body"]
     # Bytes that are no UTF-8 are captured as base64.
-    raw_body = (
-        body_text.encode() if isinstance(body_text, str) else b64decode(body_text["base64"])
-    )
+    raw_body = body_text.encode() if isinstance(body_text, str) else b64decode(body_text["base64"])
     message = Message(
         body=raw_body,
         headers=properties["headers"],

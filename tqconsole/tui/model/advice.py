@@ -75,7 +75,7 @@ def no_worker_hints(state: ClusterState, link: LinkState, now: float, url: str) 
         [],
         _hint("Is it the right server, database or virtual host?"),
         _hint("Start a worker:  tq worker -A yourapp -E"),
-        _hint("Workers started with --without-heartbeat or --without-gossip show when they run a task."),
+        _hint("Workers started with --without-heartbeat show when they run a task."),
     ]
 
 

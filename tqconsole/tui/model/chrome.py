@@ -41,7 +41,8 @@ def live_cells(frame: Frame, symbols: Glyphs) -> list[Piece]:
     if not frame.link.connected:
         waited = max(0, int(frame.now - frame.link.since)) if frame.link.since else 0
         if frame.link.attempt:
-            text = f" RECONNECTING {waited}s (attempt {frame.link.attempt}) "
+            which = f" (attempt {frame.link.attempt})" if frame.link.attempt > 1 else ""
+            text = f" RECONNECTING {waited}s{which} "
         else:
             text = " CONNECTING "
         return [(Cell(text, "alert" if frame.link.attempt else "warning-bold"), None)]
@@ -66,7 +67,10 @@ def _figures(state: ClusterState, frame: Frame, width: int, symbols: Glyphs) -> 
     if width >= WIDE:
         lag = frame.link.lag
         return [
-            (Cell(f"events {sending}/{len(present)} workers", "warning" if silent else "muted"), "screen.workers"),
+            (
+                Cell(f"events {sending}/{len(present)} workers", "warning" if silent else "muted"),
+                "screen.workers",
+            ),
             (Cell(f"   {symbols.rate} {rate(events)}/s", ""), None),
             (Cell(f"   lag {lag:.1f} s" if lag is not None else "", "muted"), None),
             (Cell(f"   coverage {share} %", "warning" if short else "muted"), "screen.workers"),
@@ -86,15 +90,29 @@ def header_line(state: ClusterState, frame: Frame, width: int, symbols: Glyphs) 
     if frame.link.connected and width >= 60:
         right = [*figures, *right]
     room = width - sum(width_of(cell.text) for cell, _ in right) - 1
-    left: list[Piece] = [(Cell(" tq ", "brand"), None), (Cell(f" {clip(frame.context, 16)} ", "bold"), None)]
+    left: list[Piece] = [
+        (Cell(" tq ", "brand"), None),
+        (Cell(f" {clip(frame.context, 16)} ", "bold"), None),
+    ]
     if frame.crumbs:
         text = "".join(f" {symbols.arrow} {crumb}" for crumb in frame.crumbs)
-        left.append((Cell(clip(text, max(0, room - 4 - len(frame.context) - 2), symbols.ellipsis), "muted"), None))
+        left.append(
+            (
+                Cell(
+                    clip(text, max(0, room - 4 - len(frame.context) - 2), symbols.ellipsis), "muted"
+                ),
+                None,
+            )
+        )
     else:
         used = sum(width_of(cell.text) for cell, _ in left)
-        left.append((Cell(" " + clip(frame.url, max(0, room - used - 1), symbols.ellipsis), "muted"), None))
+        left.append(
+            (Cell(" " + clip(frame.url, max(0, room - used - 1), symbols.ellipsis), "muted"), None)
+        )
         if width >= WIDE:
-            figures_text = f"   {len(state.workers)} workers {symbols.dot} {len(state.names)} task names"
+            figures_text = (
+                f"   {len(state.workers)} workers {symbols.dot} {len(state.names)} task names"
+            )
             left.append((Cell(figures_text, "muted"), None))
     return two_sided(left, right, width)
 
@@ -126,7 +144,9 @@ def key_line(actions: Sequence[Action], width: int, note: Cell | None = None) ->
         if used + size > width - note_width:
             continue
         pieces.append((Cell(action.key_text, "key"), action.name))
-        pieces.append((Cell(f" {action.text}  ", "warning" if action.tier > 1 else "muted"), action.name))
+        pieces.append(
+            (Cell(f" {action.text}  ", "warning" if action.tier > 1 else "muted"), action.name)
+        )
         used += size
     if note is None:
         return joined(pieces)

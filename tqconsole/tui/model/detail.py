@@ -254,7 +254,10 @@ def _frame_line(
     text = text.removeprefix("  ") if framed else text
     if wrap is None:
         return [[mark, Cell(text, style)]]
-    return [[mark if n == 0 else Cell("   "), *piece] for n, piece in enumerate(wrapped(text, wrap - 3, 0, style))]
+    return [
+        [mark if n == 0 else Cell("   "), *piece]
+        for n, piece in enumerate(wrapped(text, wrap - 3, 0, style))
+    ]
 
 
 def preview_lines(
@@ -272,7 +275,9 @@ def preview_lines(
     lines.extend(timeline_lines(task, symbols, width))
     trace, hidden = traceback_lines(task.traceback, True, symbols, width)
     if trace:
-        lines.append(heading("traceback", width, symbols, f"{hidden} frames folded" if hidden else ""))
+        lines.append(
+            heading("traceback", width, symbols, f"{hidden} frames folded" if hidden else "")
+        )
         lines.extend(trace)
     return lines[:height]
 
@@ -288,9 +293,15 @@ def _short_preview(
     elif task.result is not None:
         yield [Cell(" result ", "muted"), Cell(clip(task.result, width - 8, symbols.ellipsis))]
     else:
-        yield [Cell(f" running {_run(task, context)}" if task.state == "STARTED" else " no result yet", "muted")]
+        yield [
+            Cell(
+                f" running {_run(task, context)}" if task.state == "STARTED" else " no result yet",
+                "muted",
+            )
+        ]
     yield _course(task, width, symbols)
-    where = f" worker {task.worker or UNKNOWN}  queue {task.queue or UNKNOWN}  root {task.root_id or UNKNOWN}"
+    root = "" if task.root_id in (None, task.uuid) else f"  root {task.root_id}"
+    where = f" worker {task.worker or UNKNOWN}  queue {task.queue or UNKNOWN}{root}"
     yield [Cell(clip(where, width, symbols.ellipsis), "muted")]
 
 
@@ -301,4 +312,6 @@ def _course(task: TaskInfo, width: int, symbols: Glyphs) -> Cells:
     for what, moment in task.timeline():
         parts.append(f"{what} {clock_ms(moment) if before is None else delta(moment - before)}")
         before = moment
-    return [Cell(" " + clip(f" {symbols.arrow} ".join(parts), width - 1, symbols.ellipsis), "muted")]
+    return [
+        Cell(" " + clip(f" {symbols.arrow} ".join(parts), width - 1, symbols.ellipsis), "muted")
+    ]

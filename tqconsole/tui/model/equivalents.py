@@ -10,7 +10,10 @@ _SHOWN_IDS = 3
 
 
 def control_line(
-    method: str, arguments: Mapping[str, Any], destination: Sequence[str] | None, timeout: float | None = None
+    method: str,
+    arguments: Mapping[str, Any],
+    destination: Sequence[str] | None,
+    timeout: float | None = None,
 ) -> str:
     """Return `tq control METHOD ...` (or `tq inspect`) with the words a shell needs."""
     words = ["tq", "inspect" if method in _LOOKS else "control", *_words(method, arguments)]
@@ -21,7 +24,21 @@ def control_line(
     return " ".join(shlex.quote(word) for word in words)
 
 
-_LOOKS = frozenset({"ping", "active", "reserved", "scheduled", "revoked", "registered", "stats", "conf", "active_queues", "report", "query_task"})
+_LOOKS = frozenset(
+    {
+        "ping",
+        "active",
+        "reserved",
+        "scheduled",
+        "revoked",
+        "registered",
+        "stats",
+        "conf",
+        "active_queues",
+        "report",
+        "query_task",
+    }
+)
 
 
 def _words(method: str, arguments: Mapping[str, Any]) -> list[str]:

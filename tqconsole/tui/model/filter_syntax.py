@@ -1,14 +1,25 @@
 """The filter language's grammar: text to a tree, with the column of every mistake.
 
-    expr := or ; or := and ("OR" and)* ; and := unary+ ; unary := ["-" | "NOT"] (term | "(" expr ")")
-    term := "@" saved | "/" regex "/" | word | phrase | field op value ("," value)*
+expr := or ; or := and ("OR" and)* ; and := unary+ ; unary := ["-" | "NOT"] (term | "(" expr ")")
+term := "@" saved | "/" regex "/" | word | phrase | field op value ("," value)*
 """
 
 import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["And", "FilterError", "Match", "Node", "Not", "Or", "Saved", "Text", "Value", "parse_tree"]
+__all__ = [
+    "And",
+    "FilterError",
+    "Match",
+    "Node",
+    "Not",
+    "Or",
+    "Saved",
+    "Text",
+    "Value",
+    "parse_tree",
+]
 
 Operator = Literal[":", "=", "~", ">", ">=", "<", "<="]
 

@@ -12,7 +12,16 @@ __all__ = ["Moment", "duration_value", "moment_value", "number_value", "text_mat
 Moment = Callable[[float], float]  # now -> wall timestamp
 
 _NUMBER = re.compile(r"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)([A-Za-zµ]*)\Z")
-_SECONDS = {"": 1.0, "ms": 0.001, "us": 1e-6, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_SECONDS = {
+    "": 1.0,
+    "ms": 0.001,
+    "us": 1e-6,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+    "w": 604800.0,
+}
 _FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?\Z")
 
@@ -25,7 +34,9 @@ def duration_value(value: Value) -> float:
     """
     match = _NUMBER.match(value.text)
     if match is None or match[2] not in _SECONDS:
-        raise FilterError(f"{value.text!r} is not a duration such as 250ms, 5s, 10m or 2h", value.column)
+        raise FilterError(
+            f"{value.text!r} is not a duration such as 250ms, 5s, 10m or 2h", value.column
+        )
     return float(match[1]) * _SECONDS[match[2]]
 
 
@@ -68,7 +79,9 @@ def moment_value(value: Value) -> Moment:
 
 def _last_time_of_day(now: float, hour: int, minute: int, second: int) -> float:
     local = time.localtime(now)
-    today = time.mktime((local.tm_year, local.tm_mon, local.tm_mday, hour, minute, second, 0, 0, -1))
+    today = time.mktime(
+        (local.tm_year, local.tm_mon, local.tm_mday, hour, minute, second, 0, 0, -1)
+    )
     return today if today <= now else today - 86400.0
 
 

@@ -349,9 +349,7 @@ def _free_text(value: Value) -> Test:
     )
 
 
-def _compares(
-    compare: Callable[[float, float], bool], value: float | None, bound: float
-) -> bool:
+def _compares(compare: Callable[[float, float], bool], value: float | None, bound: float) -> bool:
     return value is not None and compare(value, bound)
 
 

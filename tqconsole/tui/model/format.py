@@ -5,9 +5,9 @@ from typing import NamedTuple
 from rich.cells import cell_len, set_cell_size
 
 __all__ = [
+    "UNKNOWN",
     "Cell",
     "Glyphs",
-    "UNKNOWN",
     "age",
     "clip",
     "clock",
@@ -15,9 +15,9 @@ __all__ = [
     "count",
     "delta",
     "duration",
-    "heartbeat_age",
     "fit",
     "glyphs",
+    "heartbeat_age",
     "rate",
     "short_count",
     "size",
@@ -150,7 +150,7 @@ def fit(text: str, width: int, right: bool = False, ellipsis: str = "…") -> st
 
 
 def duration(seconds: float | None) -> str:
-    """Show a length of time in at most six cells: `4ms`, `0.31s`, `12.1s`, `6m12s`, `3h05m`, `2d`."""
+    """Show a length of time in at most six cells: `4ms`, `0.31s`, `12.1s`, `6m12s`, `3h05m`."""
     if seconds is None:
         return UNKNOWN
     if seconds != seconds or seconds in (float("inf"), float("-inf")):

@@ -117,10 +117,7 @@ def summary_text(sent: SentCommand, now: float) -> tuple[str, str]:
     good = sum(answer.ok for answer in sent.answers)
     bad = len(sent.answers) - good
     total = len(sent.expected or ())
-    if sent.expected is None:
-        text = f"{len(sent.answers)} replies"
-    else:
-        text = f"{good}/{total} ok"
+    text = f"{len(sent.answers)} replies" if sent.expected is None else f"{good}/{total} ok"
     if bad:
         text += f" {bad} error"
     if sent.missing and not sent.overdue(now):
@@ -138,12 +135,18 @@ def reply_lines(
 ) -> list[Cells]:
     """Return the reply panel: what was sent, then one entry for each expected worker.
 
-    Args:
-        explain: Says in words why a worker may be silent.
+    `explain` says in words why a worker may be silent.
     """
-    lines: list[Cells] = [[Cell(" $ ", "muted"), Cell(clip(sent.equivalent, width - 4, symbols.ellipsis), "name")]]
+    lines: list[Cells] = [
+        [Cell(" $ ", "muted"), Cell(clip(sent.equivalent, width - 4, symbols.ellipsis), "name")]
+    ]
     expected = count(len(sent.expected)) if sent.expected is not None else "unknown"
-    head = f"sent {clock_ms(sent.sent_at)}Z {symbols.dot} {expected} expected {symbols.dot} deadline {sent.timeout:g}s"
+    words = (
+        f"sent {clock_ms(sent.sent_at)}Z",
+        f"{expected} expected",
+        f"deadline {sent.timeout:g}s",
+    )
+    head = f" {symbols.dot} ".join(words)
     lines.append(heading(head, width, symbols))
     if sent.error:
         lines.append([Cell(f" {symbols.failure} ", "failure"), Cell(sent.error, "error")])
@@ -153,10 +156,18 @@ def reply_lines(
     after_width = 9
     text_width = max(10, width - name_width - after_width - 6)
     lines.append(
-        [Cell(f"   {fit('WORKER', name_width)} {fit('REPLY', text_width)} {'AFTER':>{after_width}}", "heading")]
+        [
+            Cell(
+                f"   {fit('WORKER', name_width)} {fit('REPLY', text_width)} "
+                f"{'AFTER':>{after_width}}",
+                "heading",
+            )
+        ]
     )
     for node in _nodes(sent):
-        lines.extend(_node_lines(sent, node, now, (name_width, text_width, after_width), symbols, explain))
+        lines.extend(
+            _node_lines(sent, node, now, (name_width, text_width, after_width), symbols, explain)
+        )
     lines.append([])
     text, style = summary_text(sent, now)
     more = ""
@@ -167,7 +178,7 @@ def reply_lines(
 
 
 def _nodes(sent: SentCommand) -> list[str]:
-    """Return the nodes in a steady order: the expected ones by name, then surprises as they came."""
+    """Return the nodes in a steady order: the expected ones by name, then the others."""
     expected = sorted(sent.expected or ())
     return expected + [a.node for a in sent.answers if a.node not in (sent.expected or ())]
 
@@ -183,7 +194,11 @@ def _node_lines(
     name_width, text_width, after_width = widths
     answer = next((answer for answer in sent.answers if answer.node == node), None)
     if answer is not None:
-        mark = Cell(f" {symbols.success} ", "success") if answer.ok else Cell(f" {symbols.failure} ", "failure")
+        mark = (
+            Cell(f" {symbols.success} ", "success")
+            if answer.ok
+            else Cell(f" {symbols.failure} ", "failure")
+        )
         text, style = answer.text, "" if answer.ok else "error"
         after = f"{'+' if answer.late else ''}{duration(answer.after)}"
     elif not sent.overdue(now):
@@ -227,6 +242,10 @@ def log_line(sent: SentCommand, now: float, width: int, symbols: Glyphs) -> Cell
     """Return a command as one line of the control log."""
     text, style = summary_text(sent, now)
     left = f" #{sent.number:<4} {clock(sent.sent_at)}  "
-    what = clip(sent.equivalent.removeprefix("tq control "), max(8, width - width_of(left) - width_of(text) - 2), symbols.ellipsis)
+    what = clip(
+        sent.equivalent.removeprefix("tq control "),
+        max(8, width - width_of(left) - width_of(text) - 2),
+        symbols.ellipsis,
+    )
     gap = width - width_of(left) - width_of(what) - width_of(text) - 1
     return [Cell(left, "muted"), Cell(what), Cell(" " * max(1, gap)), Cell(text, style)]

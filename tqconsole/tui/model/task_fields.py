@@ -15,9 +15,9 @@ __all__ = [
     "age_of",
     "is_truncated",
     "kwarg",
+    "plain_status",
     "running_for",
     "runtime_of",
-    "plain_status",
     "total_of",
     "tries_of",
 ]
@@ -138,4 +138,3 @@ def _searched(text: str, path: str) -> str | None:
     if found is None:
         return None
     return next((group for group in found.groups() if group is not None), None)
-

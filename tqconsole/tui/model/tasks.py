@@ -327,7 +327,11 @@ class TaskRows:
     def _gap_cells(self, gap: Gap, width: int) -> Sequence[Cell]:
         text = f" {clock(gap.begin)}-{clock(gap.end)}Z not observed "
         rule = self.symbols.rule
-        return (Cell(rule * 2, "rule"), Cell(text, "warning"), Cell(rule * max(0, width - len(text) - 2), "rule"))
+        return (
+            Cell(rule * 2, "rule"),
+            Cell(text, "warning"),
+            Cell(rule * max(0, width - len(text) - 2), "rule"),
+        )
 
     def placed(self, width: int) -> list[Placed[TaskInfo]]:
         """Return the columns with their widths."""
@@ -344,7 +348,10 @@ class TaskRows:
         if self._placed is None or self._placed[0] != key:
             columns = [c for c in self._columns if c.name != "queue" or self._queue_width]
             wanted = self._wanted
-            self._placed = (key, place(columns, 240 if self.wide else width, wanted, drop=not self.wide))
+            self._placed = (
+                key,
+                place(columns, 240 if self.wide else width, wanted, drop=not self.wide),
+            )
         return self._placed[1]
 
     def _make_columns(self) -> list[Column[TaskInfo]]:
@@ -369,6 +376,10 @@ class TaskRows:
             number = tries_of(task)
             return Cell(str(number), "retry" if number else "muted")
 
+        def arguments(task: TaskInfo) -> Cell:
+            kwargs = "" if task.kwargs in (None, "{}") else f" {task.kwargs}"
+            return Cell(f"  {task.args or UNKNOWN}{kwargs}", "muted")
+
         def text(value: str | None) -> Cell:
             return Cell(value) if value else Cell(UNKNOWN, "muted")
 
@@ -376,11 +387,44 @@ class TaskRows:
             Column("state", "  STATE", state, 10, rank=1, sort=lambda task: context.state(task)),
             Column("name", "NAME", name, 10, 60, rank=0, sort=lambda task: task.name or ""),
             Column("id", "ID", lambda task: Cell(short_id(task.uuid), "muted"), 8, rank=4),
-            Column("worker", "WORKER", lambda task: text(task.worker), 8, 40, rank=2, sort=lambda task: task.worker or ""),
-            Column("queue", "QUEUE", lambda task: text(task.queue), 5, 24, rank=5, sort=lambda task: task.queue or ""),
-            Column("age", "AGE", lambda task: Cell(age(age_of(task, context.now)), "muted"), 6, rank=3, right=True),
-            Column("run", "RUN", run, 6, 7, rank=2, right=True, sort=lambda task: -(runtime_of(task, context.now) or -1.0)),
+            Column(
+                "worker",
+                "WORKER",
+                lambda task: text(task.worker),
+                8,
+                40,
+                rank=2,
+                sort=lambda task: task.worker or "",
+            ),
+            Column(
+                "queue",
+                "QUEUE",
+                lambda task: text(task.queue),
+                5,
+                24,
+                rank=5,
+                sort=lambda task: task.queue or "",
+            ),
+            Column(
+                "age",
+                "AGE",
+                lambda task: Cell(age(age_of(task, context.now)), "muted"),
+                6,
+                rank=3,
+                right=True,
+            ),
+            Column(
+                "run",
+                "RUN",
+                run,
+                6,
+                7,
+                rank=2,
+                right=True,
+                sort=lambda task: -(runtime_of(task, context.now) or -1.0),
+            ),
             Column("tries", "TRY", tries, 3, rank=6, right=True, sort=lambda task: -tries_of(task)),
+            Column("args", "  ARGS", arguments, 12, 60, rank=9),
         ]
 
 

@@ -10,12 +10,11 @@ from tqconsole.tui.model.format import (
     UNKNOWN,
     Cell,
     Glyphs,
-    clip,
     duration,
-    fit,
     heartbeat_age,
     rate,
     short_count,
+    size,
 )
 
 __all__ = ["WORKER_SORTS", "WorkerRows", "pool_text", "status_cell"]
@@ -112,7 +111,10 @@ class WorkerRows:
         keys: dict[str, Callable[[WorkerInfo], Any]] = {
             "status": lambda worker: (_SEVERITY[self.status(worker)], worker.hostname),
             "busy": lambda worker: (-(self._active(worker) or 0), worker.hostname),
-            "load": lambda worker: (-(worker.loadavg[0] if worker.loadavg else -1), worker.hostname),
+            "load": lambda worker: (
+                -(worker.loadavg[0] if worker.loadavg else -1),
+                worker.hostname,
+            ),
             "rate": lambda worker: (-worker.rates.rate(now, _RATE_WINDOW), worker.hostname),
             "p95": lambda worker: (-(worker.runtimes.percentile(0.95) or -1), worker.hostname),
             "hb": lambda worker: (-(worker.silence(now) or 0), worker.hostname),
@@ -151,7 +153,9 @@ class WorkerRows:
         if status is WorkerStatus.GONE:
             return [Cell(cell.text, "muted") for cell in cells]
         if status is WorkerStatus.LOST:
-            return [Cell(c.text, c.style if c.style in ("failure", "name") else "muted") for c in cells]
+            return [
+                Cell(c.text, c.style if c.style in ("failure", "name") else "muted") for c in cells
+            ]
         return cells
 
     def header(self, width: int) -> Sequence[Cell]:
@@ -176,19 +180,19 @@ class WorkerRows:
 
     def _busy(self, worker: WorkerInfo) -> Cell:
         facts = self.facts(worker.hostname)
-        size = facts.size if facts else None
+        slots = facts.size if facts else None
         active = self._active(worker)
-        full = size is not None and active is not None and active >= size
-        text = f"{UNKNOWN if active is None else active}/{UNKNOWN if size is None else size}"
+        full = slots is not None and active is not None and active >= slots
+        text = f"{UNKNOWN if active is None else active}/{UNKNOWN if slots is None else slots}"
         return Cell(text, "warning-bold" if full else "")
 
     def _gauge(self, worker: WorkerInfo) -> Cell:
         facts = self.facts(worker.hostname)
-        size, active = (facts.size if facts else None), self._active(worker)
-        if not size or active is None:
+        slots, active = (facts.size if facts else None), self._active(worker)
+        if not slots or active is None:
             return Cell("")
-        filled = min(8, round(8 * active / size))
-        return Cell(self.symbols.bar * filled, "warning" if active >= size else "accent")
+        filled = min(8, round(8 * active / slots))
+        return Cell(self.symbols.bar * filled, "warning" if active >= slots else "accent")
 
     def _beat(self, worker: WorkerInfo) -> Cell:
         status = self.status(worker)
@@ -204,68 +208,73 @@ class WorkerRows:
         style = "failure" if status is WorkerStatus.LOST else "warning"
         return Cell(f"{text} {word}", style)
 
-    def _fact(self, worker: WorkerInfo, text: str, facts: WorkerFacts | None) -> Cell:
+    def _fact(self, text: str, facts: WorkerFacts | None) -> Cell:
         old = facts is not None and self.now - facts.as_of > _STALE_FACTS
         return Cell(text, "muted" if old or text == UNKNOWN else "")
 
+    def _status_cell(self, worker: WorkerInfo) -> Cell:
+        return status_cell(self.status(worker), self.symbols)
+
+    def _pool(self, worker: WorkerInfo) -> Cell:
+        facts = self.facts(worker.hostname)
+        return self._fact(pool_text(facts), facts)
+
+    def _load(self, worker: WorkerInfo) -> Cell:
+        return Cell(f"{worker.loadavg[0]:.1f}") if worker.loadavg else Cell(UNKNOWN, "muted")
+
+    def _throughput(self, worker: WorkerInfo) -> Cell:
+        if not worker.events:
+            return Cell(UNKNOWN, "muted")
+        value = worker.rates.rate(self.now, _RATE_WINDOW)
+        return Cell(rate(value), "" if value else "muted")
+
+    def _p95(self, worker: WorkerInfo) -> Cell:
+        value = worker.runtimes.percentile(0.95)
+        return Cell("-", "muted") if value is None else Cell(duration(value))
+
+    def _failed(self, worker: WorkerInfo) -> Cell:
+        return Cell(short_count(worker.failed), "error" if worker.failed else "muted")
+
+    def _done(self, worker: WorkerInfo) -> Cell:
+        known = worker.processed is not None
+        return Cell(short_count(worker.processed), "" if known else "muted")
+
+    def _queues(self, worker: WorkerInfo) -> Cell:
+        facts = self.facts(worker.hostname)
+        names = facts.queues if facts else None
+        return self._fact(UNKNOWN if names is None else ",".join(names), facts)
+
+    def _prefetch(self, worker: WorkerInfo) -> Cell:
+        facts = self.facts(worker.hostname)
+        value = facts.prefetch if facts else None
+        return self._fact(UNKNOWN if value is None else str(value), facts)
+
+    def _memory(self, worker: WorkerInfo) -> Cell:
+        facts = self.facts(worker.hostname)
+        return self._fact(size(facts.rss if facts else None), facts)
+
+    def _version(self, worker: WorkerInfo) -> Cell:
+        name = (worker.sw_ident or UNKNOWN).removeprefix("py-")
+        return Cell(f"{name} {worker.sw_ver or ''}".strip(), "muted")
+
     def _make_columns(self) -> list[Column[WorkerInfo]]:
-        def status(worker: WorkerInfo) -> Cell:
-            return status_cell(self.status(worker), self.symbols)
-
-        def pool(worker: WorkerInfo) -> Cell:
-            facts = self.facts(worker.hostname)
-            return self._fact(worker, pool_text(facts), facts)
-
-        def load(worker: WorkerInfo) -> Cell:
-            return Cell(f"{worker.loadavg[0]:.1f}") if worker.loadavg else Cell(UNKNOWN, "muted")
-
-        def throughput(worker: WorkerInfo) -> Cell:
-            if not worker.events:
-                return Cell(UNKNOWN, "muted")
-            value = worker.rates.rate(self.now, _RATE_WINDOW)
-            return Cell(rate(value), "" if value else "muted")
-
-        def p95(worker: WorkerInfo) -> Cell:
-            value = worker.runtimes.percentile(0.95)
-            return Cell("-", "muted") if value is None else Cell(duration(value))
-
-        def failed(worker: WorkerInfo) -> Cell:
-            return Cell(short_count(worker.failed), "error" if worker.failed else "muted")
-
-        def done(worker: WorkerInfo) -> Cell:
-            if worker.processed is None:
-                return Cell(UNKNOWN, "muted")
-            return Cell(short_count(worker.processed))
-
-        def queues(worker: WorkerInfo) -> Cell:
-            facts = self.facts(worker.hostname)
-            names = facts.queues if facts else None
-            return self._fact(worker, UNKNOWN if names is None else ",".join(names), facts)
-
-        def prefetch(worker: WorkerInfo) -> Cell:
-            facts = self.facts(worker.hostname)
-            value = facts.prefetch if facts else None
-            return self._fact(worker, UNKNOWN if value is None else str(value), facts)
-
-        def version(worker: WorkerInfo) -> Cell:
-            name = clip((worker.sw_ident or UNKNOWN).removeprefix("py-"), 8)
-            return Cell(f"{name} {worker.sw_ver or ''}".strip(), "muted")
+        def name(worker: WorkerInfo) -> Cell:
+            return Cell(worker.hostname, "name")
 
         return [
-            Column("status", "", status, 1, rank=1),
-            Column("name", "NAME", lambda worker: Cell(worker.hostname, "name"), 12, 50, rank=0),
-            Column("pool", "POOL", pool, 7, 9, rank=5),
+            Column("status", "", self._status_cell, 1, rank=1),
+            Column("name", "NAME", name, 12, 50, rank=0),
+            Column("pool", "POOL", self._pool, 7, 11, rank=5),
             Column("gauge", "", self._gauge, 8, rank=9),
             Column("busy", "BUSY", self._busy, 6, 7, rank=2, right=True),
-            Column("load", "LOAD", load, 5, rank=6, right=True),
-            Column("rate", "TASK/S", throughput, 6, rank=3, right=True),
-            Column("p95", "P95", p95, 6, rank=6, right=True),
-            Column("failed", "FAIL", failed, 5, rank=4, right=True),
-            Column("done", "DONE", done, 6, rank=7, right=True),
-            Column("prefetch", "PREF", prefetch, 4, rank=8, right=True),
+            Column("load", "LOAD", self._load, 5, rank=6, right=True),
+            Column("rate", "TASK/S", self._throughput, 6, rank=3, right=True),
+            Column("p95", "P95", self._p95, 6, rank=6, right=True),
+            Column("failed", "FAIL", self._failed, 5, rank=4, right=True),
+            Column("done", "DONE", self._done, 6, rank=7, right=True),
+            Column("prefetch", "PREF", self._prefetch, 4, rank=8, right=True),
+            Column("rss", "RSS", self._memory, 5, rank=12, right=True),
             Column("hb", "HB", self._beat, 10, 14, rank=1, right=True),
-            Column("version", " VERSION", lambda w: Cell(" " + version(w).text, "muted"), 14, 16, rank=11),
-            Column("queues", "QUEUES", queues, 8, 30, rank=10),
+            Column("version", "VERSION", self._version, 12, 16, rank=11),
+            Column("queues", "QUEUES", self._queues, 8, 40, rank=10),
         ]
-
-

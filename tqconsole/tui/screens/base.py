@@ -8,7 +8,6 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widget import Widget
 
-from tq.monitor import ClusterState
 from tqconsole.tui.actions import Action, available, for_key
 from tqconsole.tui.config import ConsoleConfig
 from tqconsole.tui.model.chrome import Frame, header_line, key_line, tab_line
@@ -202,7 +201,9 @@ class ConsoleScreen(Screen[None], inherit_bindings=False):
         if dropped:
             parts.append(f"overload: {count(dropped)} events counted, not kept")
         if self.console.paused:
-            return f"PAUSED: view frozen, capture goes on (+{count(self.missed())} events). p resumes"
+            return (
+                f"PAUSED: view frozen, capture goes on (+{count(self.missed())} events). p resumes"
+            )
         commands = self.console.source.commands
         if commands:
             last = commands[-1]

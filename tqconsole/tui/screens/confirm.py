@@ -54,6 +54,7 @@ class ConfirmScreen(ModalScreen[bool]):
         self._text = LineBar(palette, id="confirm-text")
         self._label = LineBar(palette, id="confirm-label")
         self._input = Input(id="confirm-input", compact=True)
+        self._input.cursor_blink = False
         self._hint = LineBar(palette, id="confirm-hint")
 
     def compose(self) -> ComposeResult:
@@ -83,13 +84,20 @@ class ConfirmScreen(ModalScreen[bool]):
             text = clip(value, width - _LABEL - 2, self._symbols.ellipsis)
             lines.append(Line((Cell(f"  {label:<{_LABEL}}", "muted"), Cell(text))))
         lines.append(Line(()))
-        for number, text in enumerate(asked.effect):
+        for number, cells in enumerate(wrapped(" ".join(asked.effect), width - _LABEL - 2)):
             label = "effect" if number == 0 else ""
-            lines.append(Line((Cell(f"  {label:<{_LABEL}}", "muted"), Cell(clip(text, width - _LABEL - 2)))))
+            lines.append(Line((Cell(f"  {label:<{_LABEL}}", "muted"), *cells)))
         lines.append(Line(()))
         for number, cells in enumerate(wrapped(asked.equivalent, width - _LABEL - 2)):
             label = "same as" if number == 0 else ""
-            lines.append(Line((Cell(f"  {label:<{_LABEL}}", "muted"), *(Cell(c.text, "accent") for c in cells))))
+            lines.append(
+                Line(
+                    (
+                        Cell(f"  {label:<{_LABEL}}", "muted"),
+                        *(Cell(c.text, "accent") for c in cells),
+                    )
+                )
+            )
         room = max(3, self.app.size.height - 6)
         if len(lines) > room:
             lines = lines[:room]
@@ -99,7 +107,15 @@ class ConfirmScreen(ModalScreen[bool]):
         self._label.show(
             Line((Cell("  type "), Cell(asked.word, "warning-bold"), Cell(" to confirm:", "")))
         )
-        self._hint.show(Line((Cell("  nothing has been sent", "muted"), Cell("      esc", "key"), Cell(" cancel", "muted"))))
+        self._hint.show(
+            Line(
+                (
+                    Cell("  nothing has been sent", "muted"),
+                    Cell("      esc", "key"),
+                    Cell(" cancel", "muted"),
+                )
+            )
+        )
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Accept the right word only."""
@@ -108,7 +124,9 @@ class ConfirmScreen(ModalScreen[bool]):
             self.dismiss(True)
             return
         wrong = f"  that is not {self.confirmation.word}; nothing has been sent"
-        self._hint.show(Line((Cell(wrong, "error"), Cell("      esc", "key"), Cell(" cancel", "muted"))))
+        self._hint.show(
+            Line((Cell(wrong, "error"), Cell("      esc", "key"), Cell(" cancel", "muted")))
+        )
 
     def on_key(self, event: events.Key) -> None:
         """Cancel on Esc."""

@@ -66,8 +66,19 @@ class LogRows:
         return [
             [],
             [Cell(" Nothing sent yet", "bold")],
-            [Cell(" Commands sent from this console appear here, with the reply of each worker.", "muted")],
-            [Cell(" On Tasks ", "muted"), Cell("C", "key"), Cell(" revokes; on Workers ", "muted"), Cell("I", "key"), Cell(" pings.", "muted")],
+            [
+                Cell(
+                    " Commands sent from this console appear here, with the reply of each worker.",
+                    "muted",
+                )
+            ],
+            [
+                Cell(" On Tasks ", "muted"),
+                Cell("C", "key"),
+                Cell(" revokes; on Workers ", "muted"),
+                Cell("I", "key"),
+                Cell(" pings.", "muted"),
+            ],
         ]
 
 

@@ -20,7 +20,10 @@ _FILTERS = (
     ("args~/cust(omer)?/", "regular expression"),
     ("runtime>5s  age<15m", "with units ms s m h d"),
     ("kwargs.amount>10", "a value inside the arguments"),
-    ("is:orphan  has:traceback", "is: running waiting finished failed retried orphan slow stuck truncated marked"),
+    (
+        "is:orphan  has:traceback",
+        "is: running waiting finished failed retried orphan slow stuck truncated marked",
+    ),
     ('timeout "card declined"', "words and phrases, anywhere in the task"),
     ("-worker:w8@*  NOT (a OR b)", "negation, OR, parentheses"),
     ("since:14:05  until:-5m", "time of the last change"),
@@ -62,7 +65,11 @@ class HelpScreen(PagerScreen):
             lines.append(self._key(number, f"Go to {title}.", name))
         lines.append([])
         here = [action for action in offered if action.screens and not action.acts]
-        for group in (here, [a for a in offered if a.acts], [a for a in offered if not a.screens and not a.acts]):
+        for group in (
+            here,
+            [a for a in offered if a.acts],
+            [a for a in offered if not a.screens and not a.acts],
+        ):
             for action in group:
                 keys = " ".join(
                     action.key_text if key == action.keys[0] else key for key in action.keys
@@ -72,21 +79,41 @@ class HelpScreen(PagerScreen):
                 lines.append([])
         if read_only:
             hidden = sum(action.acts for action in ACTIONS)
-            lines.append([Cell(f" read-only: {hidden} actions that change the cluster are off", "success")])
+            lines.append(
+                [Cell(f" read-only: {hidden} actions that change the cluster are off", "success")]
+            )
             lines.append([])
         lines.append(heading("filters", width, symbols))
         lines.extend([Cell(f" {example:<28}", "key"), Cell(text, "")] for example, text in _FILTERS)
         lines.append([Cell(" fields  ", "muted"), Cell(" ".join(FIELDS), "muted")])
         lines.append([])
         lines.append(heading("states", width, symbols))
-        states = ("SENT", "RECEIVED", "STARTED", "SUCCESS", "FAILURE", "RETRY", "REVOKED", "ORPHAN", "STALE")
+        states = (
+            "SENT",
+            "RECEIVED",
+            "STARTED",
+            "SUCCESS",
+            "FAILURE",
+            "RETRY",
+            "REVOKED",
+            "ORPHAN",
+            "STALE",
+        )
         lines.extend(
-            [Cell(f" {symbols.state(name)} {name:<10}", state_style(name)), Cell(_STATES[name], "muted")] for name in states
+            [
+                Cell(f" {symbols.state(name)} {name:<10}", state_style(name)),
+                Cell(_STATES[name], "muted"),
+            ]
+            for name in states
         )
         return lines
 
     def _key(self, keys: str, text: str, name: str, acts: bool = False) -> list[Cell]:
-        return [Cell(f" {keys:<14}", "warning-bold" if acts else "key"), Cell(f"{text} ", ""), Cell(f":{name}", "dim")]
+        return [
+            Cell(f" {keys:<14}", "warning-bold" if acts else "key"),
+            Cell(f"{text} ", ""),
+            Cell(f":{name}", "dim"),
+        ]
 
 
 _STATES = {

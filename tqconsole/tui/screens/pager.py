@@ -60,7 +60,10 @@ class PagerScreen(ConsoleScreen):
 
     def do_find(self) -> None:
         """Let the user type what to look for."""
-        self.prompt.type_line(Typing("/", done=self._find, cancelled=self.pager.focus))
+        self.prompt.type_line(Typing("/", done=self._find, cancelled=self._refocus))
+
+    def _refocus(self) -> None:
+        self.pager.focus()
 
     def _find(self, text: str) -> None:
         self.pager.focus()

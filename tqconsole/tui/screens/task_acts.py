@@ -9,7 +9,7 @@ from tqconsole.tui.model.format import Cell, age, clip, count
 from tqconsole.tui.model.task_fields import age_of
 from tqconsole.tui.model.tasks import short_id
 from tqconsole.tui.screens.base import ConsoleScreen
-from tqconsole.tui.screens.confirm import ConfirmScreen, Confirmation
+from tqconsole.tui.screens.confirm import Confirmation, ConfirmScreen
 from tqconsole.tui.widgets.prompt import Question, Typing
 
 __all__ = ["TaskActs"]
@@ -64,7 +64,12 @@ class TaskActs(ConsoleScreen):
 
     def _ask(self, question: str, method: str, arguments: dict[str, object]) -> None:
         """Ask on one line, with the equivalent command line below."""
-        cells = (Cell(f" {question} ", "warning-bold"), Cell("y", "key"), Cell("/", "muted"), Cell("N", "bold"))
+        cells = (
+            Cell(f" {question} ", "warning-bold"),
+            Cell("y", "key"),
+            Cell("/", "muted"),
+            Cell("N", "bold"),
+        )
         self.note = Cell(f"$ {control_line(method, arguments, None)}", "muted")
         self.prompt.ask(
             Question(cells, {"y": lambda: self._send(method, arguments)}, self._not_sent)
@@ -104,7 +109,9 @@ class TaskActs(ConsoleScreen):
             else:
                 self._not_sent()
 
-        self.app.push_screen(ConfirmScreen(confirmation, self.console.palette, self.console.symbols), decided)
+        self.app.push_screen(
+            ConfirmScreen(confirmation, self.console.palette, self.console.symbols), decided
+        )
 
     def _breakdown(self, tasks: list[TaskInfo]) -> list[tuple[str, str]]:
         """Count what will be touched, and show two of it."""
@@ -117,11 +124,31 @@ class TaskActs(ConsoleScreen):
         ]
         if len(tasks) == 1:
             task = tasks[0]
-            lines = [("task", task.name or "?"), ("id", task.uuid), ("state", state.status(task, now)), ("worker", task.worker or "?")]
+            lines = [
+                ("task", task.name or "?"),
+                ("id", task.uuid),
+                ("state", state.status(task, now)),
+                ("worker", task.worker or "?"),
+            ]
         for number, task in enumerate(tasks[:2]):
-            words = f"{short_id(task.uuid)}  {clip(task.args or '', 30)}  {age(age_of(task, now))} old"
-            more = f"   {self.console.symbols.ellipsis} {count(len(tasks) - 2)} more" if number == 1 and len(tasks) > 2 else ""
-            lines.append(("first" if number == 0 and len(tasks) > 1 else "args" if len(tasks) == 1 else "", words + more))
+            words = (
+                f"{short_id(task.uuid)}  {clip(task.args or '', 30)}  {age(age_of(task, now))} old"
+            )
+            more = (
+                f"   {self.console.symbols.ellipsis} {count(len(tasks) - 2)} more"
+                if number == 1 and len(tasks) > 2
+                else ""
+            )
+            lines.append(
+                (
+                    "first"
+                    if number == 0 and len(tasks) > 1
+                    else "args"
+                    if len(tasks) == 1
+                    else "",
+                    words + more,
+                )
+            )
         return lines
 
     # Terminate
@@ -163,7 +190,11 @@ class TaskActs(ConsoleScreen):
         name = task.name
         self.note = Cell("such as 10/s, 100/m, 5/h; 0 lifts the limit", "muted")
         self.prompt.type_line(
-            Typing(mark=f"rate limit of {clip(name, 40)}:", done=lambda text: self._rate(name, text), cancelled=self._not_sent)
+            Typing(
+                mark=f"rate limit of {clip(name, 40)}:",
+                done=lambda text: self._rate(name, text),
+                cancelled=self._not_sent,
+            )
         )
         self.draw_frame()
 
@@ -174,7 +205,11 @@ class TaskActs(ConsoleScreen):
             self.say(f"{rate!r} is no rate: 10/s, 100/m, 5/h, or 0 for none", "error")
             self.refocus()
             return
-        self._ask(f"limit {name} to {rate} per worker?", "rate_limit", {"task_name": name, "rate_limit": rate})
+        self._ask(
+            f"limit {name} to {rate} per worker?",
+            "rate_limit",
+            {"task_name": name, "rate_limit": rate},
+        )
 
     # Copy
 

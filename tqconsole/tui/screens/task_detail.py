@@ -23,7 +23,12 @@ from tqconsole.tui.widgets.line_bar import LineBar
 
 __all__ = ["TaskScreen"]
 
-SECTIONS = (("1", "summary", "Summary"), ("2", "timeline", "Timeline"), ("3", "arguments", "Args/Result"), ("4", "traceback", "Traceback"))
+SECTIONS = (
+    ("1", "summary", "Summary"),
+    ("2", "timeline", "Timeline"),
+    ("3", "arguments", "Args/Result"),
+    ("4", "traceback", "Traceback"),
+)
 
 
 class TaskScreen(PagerScreen, TaskActs):
@@ -104,7 +109,9 @@ class TaskScreen(PagerScreen, TaskActs):
         lines.extend(trace or [[Cell(" none: the task has not failed", "muted")]])
         return lines
 
-    def _begin(self, lines: list[list[Cell]], name: str, title: str, width: int, note: str = "") -> None:
+    def _begin(
+        self, lines: list[list[Cell]], name: str, title: str, width: int, note: str = ""
+    ) -> None:
         lines.append([])
         self._starts[name] = len(lines)
         lines.append(heading(title, width, self.console.symbols, note))

@@ -10,7 +10,7 @@ from tqconsole.tui.model.advice import no_match_hints, no_task_hints
 from tqconsole.tui.model.detail import preview_lines
 from tqconsole.tui.model.filters import FilterError, parse
 from tqconsole.tui.model.format import Cell, count
-from tqconsole.tui.model.lines import Line, two_sided
+from tqconsole.tui.model.lines import Line, Piece, two_sided
 from tqconsole.tui.model.tasks import TaskRows
 from tqconsole.tui.screens.base import LOW, Console, ListScreen
 from tqconsole.tui.screens.task_acts import TaskActs
@@ -23,7 +23,15 @@ __all__ = ["TasksScreen"]
 
 _SIDE = 120  # cells from which the preview stands beside the list
 _SHORT_PREVIEW = 5
-_SORT_KEYS = {"a": "age", "s": "state", "n": "name", "w": "worker", "q": "queue", "r": "run", "t": "tries"}
+_SORT_KEYS = {
+    "a": "age",
+    "s": "state",
+    "n": "name",
+    "w": "worker",
+    "q": "queue",
+    "r": "run",
+    "t": "tries",
+}
 
 
 class TasksScreen(TaskActs, ListScreen):
@@ -89,13 +97,21 @@ class TasksScreen(TaskActs, ListScreen):
             lines: Sequence[Sequence[Cell]] = self._no_cursor(width)
         else:
             lines = preview_lines(
-                task, self.rows.context, self.console.source.state, width, height, self.console.symbols
+                task,
+                self.rows.context,
+                self.console.source.state,
+                width,
+                height,
+                self.console.symbols,
             )
         self.pane.show(lines)
 
     def _no_cursor(self, width: int) -> Sequence[Sequence[Cell]]:
         rule = self.console.symbols.rule
-        return [[Cell(rule * width, "rule")], [Cell(" j or a click chooses a task; its details show here", "muted")]]
+        return [
+            [Cell(rule * width, "rule")],
+            [Cell(" j or a click chooses a task; its details show here", "muted")],
+        ]
 
     def _filter_line(self) -> Line:
         rows, symbols = self.rows, self.console.symbols
@@ -106,14 +122,16 @@ class TasksScreen(TaskActs, ListScreen):
         more = f"  sort {rows.sort.upper()} {arrow}  {'follow' if self.table.follow else 'hold'} "
         if self.size.width < 100 and rows.sort == "age":
             more = "  follow " if self.table.follow else "  hold "
-        left = [(Cell(" /", "key"), "filter")]
+        left: list[Piece] = [(Cell(" /", "key"), "filter")]
         if text:
             left.append((Cell(f" {text}", "bold"), "filter"))
         else:
             left.append((Cell(" all tasks", "muted"), "filter"))
         if rows.hide_finished:
             left.append((Cell("  finished hidden", "warning"), "hide_finished"))
-        return two_sided(left, [(Cell(right, "muted"), None), (Cell(more, "muted"), "follow")], self.size.width)
+        return two_sided(
+            left, [(Cell(right, "muted"), None), (Cell(more, "muted"), "follow")], self.size.width
+        )
 
     def _explain_emptiness(self) -> None:
         rows = self.rows
@@ -189,7 +207,9 @@ class TasksScreen(TaskActs, ListScreen):
         self.rows.wide = not self.rows.wide
         self.table.scrolled = 0
         self.table.redraw()
-        self.say("wide: arrows scroll sideways, w fits again" if self.rows.wide else "fitted", "muted")
+        self.say(
+            "wide: arrows scroll sideways, w fits again" if self.rows.wide else "fitted", "muted"
+        )
 
     def do_hide_finished(self) -> None:
         """Leave out tasks that are over, or show them again."""
@@ -237,7 +257,7 @@ class TasksScreen(TaskActs, ListScreen):
             Typing(
                 mark="/",
                 text=self._before,
-                changed=self.try_filter,
+                changed=self._filter_changed,
                 done=self._filter_done,
                 cancelled=self._filter_cancelled,
                 history=tuple(self._history),
@@ -245,12 +265,17 @@ class TasksScreen(TaskActs, ListScreen):
         )
         self.try_filter(self._before)
 
+    def _filter_changed(self, text: str) -> None:
+        self.try_filter(text)
+
     def try_filter(self, text: str) -> bool:
         """Apply a filter if it can be read; else say where it cannot and keep the one before."""
         try:
             self.rows.filter = parse(text, self.console.config.saved_filters)
         except FilterError as error:
-            caret = " " * max(0, self.prompt.mark_width - 2 + min(error.column, self.size.width // 2))
+            caret = " " * max(
+                0, self.prompt.mark_width - 2 + min(error.column, self.size.width // 2)
+            )
             self.note = Cell(f"{caret}^ {error.reason}", "error")
             self.draw_frame()
             return False
@@ -322,5 +347,3 @@ class TasksScreen(TaskActs, ListScreen):
             self.say("no task chosen: j or a click chooses one")
             return
         self.ask_copy(task)
-
-

@@ -18,7 +18,15 @@ from tqconsole.tui.widgets.prompt import Question, Typing
 
 __all__ = ["WorkersScreen"]
 
-_SORT_KEYS = {"n": "name", "s": "status", "b": "busy", "l": "load", "r": "rate", "p": "p95", "h": "hb"}
+_SORT_KEYS = {
+    "n": "name",
+    "s": "status",
+    "b": "busy",
+    "l": "load",
+    "r": "rate",
+    "p": "p95",
+    "h": "hb",
+}
 _EVENTS_EFFECT = (
     "The worker sends task events until it is restarted; they cost it",
     "and the broker some work. `tq control disable_events` undoes it.",
@@ -56,7 +64,9 @@ class WorkersScreen(ListScreen):
         source = self.console.source
         self.rows.update(self.console.now)
         if not len(self.rows):
-            self.rows.hints = no_worker_hints(source.state, source.link, self.console.now, source.url)
+            self.rows.hints = no_worker_hints(
+                source.state, source.link, self.console.now, source.url
+            )
         elif self.table.cursor is None:
             self.table.choose(self.rows.key(0))
         self.bar.show(self._summary())
@@ -69,7 +79,12 @@ class WorkersScreen(ListScreen):
         for worker in state.workers.values():
             status = str(state.worker_status(worker, now).value)
             found[status] = found.get(status, 0) + 1
-        styles = {"up": "success", "lost": "failure", "busy-silent": "warning", "no-events": "warning"}
+        styles = {
+            "up": "success",
+            "lost": "failure",
+            "busy-silent": "warning",
+            "no-events": "warning",
+        }
         left: list[Piece] = [(Cell(" /", "key"), "filter")]
         if self.rows.needle:
             left.append((Cell(f" {self.rows.needle}  ", "bold"), "filter"))
@@ -77,8 +92,12 @@ class WorkersScreen(ListScreen):
             left.append((Cell(" all workers  ", "muted"), "filter"))
         for status in ("up", "busy-silent", "no-events", "lost", "gone"):
             if status in found:
-                left.append((Cell(f"{found[status]} {status}  ", styles.get(status, "muted")), None))
-        arrow = self.console.symbols.descending if self.rows.reverse else self.console.symbols.ascending
+                left.append(
+                    (Cell(f"{found[status]} {status}  ", styles.get(status, "muted")), None)
+                )
+        arrow = (
+            self.console.symbols.descending if self.rows.reverse else self.console.symbols.ascending
+        )
         right: list[Piece] = [(Cell(f"sort {self.rows.sort.upper()} {arrow} ", "muted"), "sort")]
         if self.rows.hide_gone:
             right.insert(0, (Cell("gone hidden  ", "warning"), "hide_finished"))
@@ -153,7 +172,9 @@ class WorkersScreen(ListScreen):
             self._search(text)
             self._focus_table()
 
-        self.prompt.type_line(Typing("/", done=done, changed=self._search, cancelled=cancelled, text=before))
+        self.prompt.type_line(
+            Typing("/", done=done, changed=self._search, cancelled=cancelled, text=before)
+        )
 
     def _search(self, text: str) -> None:
         self.rows.needle = text.strip().lower()
@@ -193,7 +214,12 @@ class WorkersScreen(ListScreen):
             return
         destination = [worker.hostname]
         arguments = {"n": 1}
-        cells = (Cell(f" {words} {worker.hostname}? ", "warning-bold"), Cell("y", "key"), Cell("/", "muted"), Cell("N", "bold"))
+        cells = (
+            Cell(f" {words} {worker.hostname}? ", "warning-bold"),
+            Cell("y", "key"),
+            Cell("/", "muted"),
+            Cell("N", "bold"),
+        )
         self.note = Cell(f"$ {control_line(method, arguments, destination)}", "muted")
 
         def send() -> None:
@@ -243,6 +269,6 @@ class WorkersScreen(ListScreen):
             else:
                 self._not_sent()
 
-        self.app.push_screen(ConfirmScreen(asked, self.console.palette, self.console.symbols), decided)
-
-
+        self.app.push_screen(
+            ConfirmScreen(asked, self.console.palette, self.console.symbols), decided
+        )

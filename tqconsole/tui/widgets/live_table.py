@@ -130,8 +130,8 @@ class LiveTable(Widget, can_focus=True, inherit_bindings=False):
         """Index of the row under the cursor, or None."""
         return None if self.cursor is None else self.model.index_of(self.cursor)
 
-    def visible(self) -> range:
-        """Return the indexes of the visible rows."""
+    def shown(self) -> range:
+        """Return the indexes of the rows in view."""
         return range(self.top, min(len(self.model), self.top + self.page))
 
     # Moving
@@ -142,8 +142,12 @@ class LiveTable(Widget, can_focus=True, inherit_bindings=False):
         if not count:
             return
         here = self.cursor_row
-        if here is None or here not in self.visible():
-            at = min(self.top, count - 1) if rows > 0 or here is None else min(self.top + self.page, count) - 1
+        if here is None or here not in self.shown():
+            at = (
+                min(self.top, count - 1)
+                if rows > 0 or here is None
+                else min(self.top + self.page, count) - 1
+            )
         else:
             at = here + rows
         self.select(at)

@@ -93,6 +93,7 @@ class Prompt(Horizontal):
         super().__init__(**kwargs)  # type: ignore[arg-type]  # id and classes only
         self._mark = LineBar(palette, id="prompt-mark")
         self._input = Input(id="prompt-input", select_on_focus=False)
+        self._input.cursor_blink = False  # an idle screen sends nothing
         self._asker = _Asker(palette, id="prompt-question")
         self._asker.close = self.close
         self._typing: Typing | None = None

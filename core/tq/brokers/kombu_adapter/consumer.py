@@ -94,6 +94,7 @@ class KombuConsumer:
         self._qos = 0
         self._bell = Doorbell()
         self._open = True
+        self._paused = False
         self._pump = Pump(
             address,
             url,
@@ -117,8 +118,13 @@ class KombuConsumer:
         self._consumer_tags.clear()
         link.declare([kombu_queue(queue) for queue in self._queues.values()])
         self._set_qos(link, self._prefetch)
+        if not self._paused:
+            self._consume_all(link)
+
+    def _consume_all(self, link: Link) -> None:
         for name, queue in self._queues.items():
-            self._consume(link, name, no_ack=queue.no_ack)
+            if name not in self._consumer_tags:
+                self._consume(link, name, no_ack=queue.no_ack)
 
     def _consume(self, link: Link, name: str, *, no_ack: bool) -> None:
         number = self._connection_number
@@ -193,6 +199,8 @@ class KombuConsumer:
 
     def fetch(self, limit: int, timeout: float) -> list[Delivery]:
         """Take up to `limit` deliveries, waiting up to `timeout` seconds for the first."""
+        if self._paused:
+            self._resume()
         deadline = time.monotonic() + timeout
         while self._open and limit > 0:
             self._bell.clear()
@@ -206,7 +214,7 @@ class KombuConsumer:
     def _take(self, limit: int) -> list[Delivery]:
         now = time.time()
         with self._lock:
-            found = []
+            found: list[Delivery] = []
             while self._parked and self._parked[0].due <= now and len(found) < limit:
                 found += self._unpark(heapq.heappop(self._parked))
             while self._ready and len(found) < limit:
@@ -221,7 +229,9 @@ class KombuConsumer:
         held = self._held.pop(parked.tag, None)
         if held is None:
             return []
-        delivery = msgspec.structs.replace(held.delivery, tag=f"{parked.tag}+")
+        delivery = msgspec.structs.replace(
+            held.delivery, tag=f"{parked.tag.partition('~')[0]}~{next(_numbers)}"
+        )
         self._held[delivery.tag] = _Held(delivery, held.raw_tag)
         return [delivery]
 
@@ -232,10 +242,37 @@ class KombuConsumer:
             self._pump.order(lambda link: _ack(link, raw))
 
     def reject(self, tags: Sequence[str], *, requeue: bool) -> None:
-        """Drop the deliveries, or put them back at the head of their queues."""
+        """Drop the deliveries, or hand them out again, next and in their old order.
+
+        What is requeued stays ours, because a classic queue does not count deliveries: so a task
+        that kills its process again and again reaches the delivery limit.
+        """
+        if requeue:
+            with self._lock:
+                tags = [tag for tag in reversed(tags) if not self._hand_out_again(tag)]
+            self._bell.ring()
         raw = self._release_tags(tags)
         if raw:
             self._pump.order(lambda link: _reject(link, raw, requeue=requeue))
+
+    def _hand_out_again(self, tag: str) -> bool:
+        """Make a held delivery the next one; False when its queue is no longer consumed."""
+        held = self._held.get(tag)
+        if held is None or held.delivery.queue not in self._queues:
+            return False
+        del self._held[tag]
+        delivery = msgspec.structs.replace(
+            held.delivery,
+            tag=f"{tag.partition('~')[0]}~{next(_numbers)}",
+            redelivered=True,
+            deliveries=held.delivery.deliveries + 1,
+        )
+        self._held[delivery.tag] = _Held(delivery, held.raw_tag)
+        if self._is_unacceptable(delivery):
+            self._over.append(delivery)
+        else:
+            self._ready.appendleft(delivery)
+        return True
 
     def _release_tags(self, tags: Sequence[str]) -> list[Any]:
         """Give up the tags; returns those that were held, as the server knows them."""
@@ -307,7 +344,8 @@ class KombuConsumer:
             self._parked = [item for item in self._parked if item.deadline > now]
             heapq.heapify(self._parked)
         if old:
-            self.reject(old, requeue=True)
+            raw = self._release_tags(old)
+            self._pump.order(lambda link: _reject(link, raw, requeue=True))
         dead = [
             Dead(
                 delivery=delivery,
@@ -355,17 +393,26 @@ class KombuConsumer:
         self._pump.ask(end)
 
     def release(self) -> None:
-        """Put back every delivery not settled, first in line; for shutdown."""
-        for name in list(self._queues):
-            self.cancel(name)
+        """Put back every delivery not settled, first in line; for shutdown.
+
+        Nothing is taken from then on, unless `fetch` is called again.
+        """
+        self._paused = True
+        self._pump.ask(self._give_back)
+
+    def _give_back(self, link: Link) -> None:
+        """Stop consuming, so that what is put back does not come again at once."""
+        for tag in self._consumer_tags.values():
+            link.channel.basic_cancel(tag)
+        self._consumer_tags.clear()
         with self._lock:
             raw = [item.raw_tag for item in self._held.values()]
-            self._ready.clear()
-            self._held.clear()
-            self._parked.clear()
-            self._over.clear()
-        if raw:
-            self._pump.ask(lambda link: _reject(link, raw, requeue=True))
+        self._lost()
+        _reject(link, raw, requeue=True)
+
+    def _resume(self) -> None:
+        self._paused = False
+        self._pump.ask(self._consume_all)
 
     def close(self) -> None:
         """Close the connection; the server puts back what was not settled."""

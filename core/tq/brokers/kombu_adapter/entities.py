@@ -5,7 +5,7 @@ Source: PROTOCOL 2; kombu/entity.py (`Exchange`, `Queue`), kombu/transport/pyamq
 
 from typing import Any
 
-import kombu
+from kombu import entity
 
 from tq.brokers.base import Exchange, Message, Queue
 
@@ -22,11 +22,16 @@ __all__ = [
 _MORE_PROPERTIES = frozenset({"message_id", "timestamp", "type", "user_id", "app_id", "cluster_id"})
 
 
-def _kombu_exchange(exchange: Exchange | None) -> kombu.Exchange:
+# Kombu has no types.
+_Exchange: Any = entity.Exchange
+_Queue: Any = entity.Queue
+
+
+def _kombu_exchange(exchange: Exchange | None) -> Any:
     """Return kombu's form of an exchange; None is the default exchange."""
     if exchange is None or not exchange.name:
-        return kombu.Exchange("")
-    return kombu.Exchange(
+        return _Exchange("")
+    return _Exchange(
         exchange.name,
         type=exchange.type,
         durable=exchange.durable,
@@ -36,10 +41,10 @@ def _kombu_exchange(exchange: Exchange | None) -> kombu.Exchange:
     )
 
 
-def kombu_queue(queue: Queue) -> kombu.Queue:
+def kombu_queue(queue: Queue) -> Any:
     """Return kombu's form of a queue, with the flags that Celery declares it with."""
     direct = queue.exchange is None or queue.exchange.type == "direct"
-    return kombu.Queue(
+    return _Queue(
         queue.name,
         exchange=_kombu_exchange(queue.exchange),
         routing_key=queue.routing_key or (queue.name if direct else ""),
@@ -54,10 +59,10 @@ def kombu_queue(queue: Queue) -> kombu.Queue:
     )
 
 
-def exchange_for(message: Message) -> kombu.Exchange:
+def exchange_for(message: Message) -> Any:
     """Guess the exchange of a message that nobody declared, with the flags Celery gives it."""
     durable = not message.exchange.endswith(".pidbox")
-    return kombu.Exchange(message.exchange, type=message.exchange_type, durable=durable)
+    return _Exchange(message.exchange, type=message.exchange_type, durable=durable)
 
 
 def properties_for(message: Message) -> dict[str, Any]:

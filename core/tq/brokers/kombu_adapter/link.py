@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import amqp.exceptions
-import kombu
+from kombu import connection as kombu_connection
 
 from tq.brokers.base import Message
 from tq.brokers.kombu_adapter.entities import (
@@ -21,6 +21,8 @@ from tq.errors import BrokerConnectionError
 
 __all__ = ["Address", "Link", "is_amqp"]
 
+# Kombu has no types.
+_Connection: Any = kombu_connection.Connection
 _CONNECTION_OPTIONS = ("connect_timeout", "ssl", "login_method", "failover_strategy")
 # Nothing waits longer than this for the server's answer.
 _ANSWER_SECONDS = 10.0
@@ -40,6 +42,17 @@ _inherited: list["Link"] = []
 os.register_at_fork(after_in_child=lambda: _inherited.extend(_live))
 
 
+def _without_probe(url: str) -> str:
+    """Name the pure Python transport.
+
+    For plain `amqp` kombu tries to import librabbitmq at each connection, and failing imports in
+    several threads at once can break the interpreter's import lock (CPython 3.11).
+    """
+    return ";".join(
+        f"pyamqp{part[4:]}" if part.startswith("amqp://") else part for part in url.split(";")
+    )
+
+
 class Address:
     """Where to connect, and how.
 
@@ -50,8 +63,8 @@ class Address:
 
     def __init__(self, url: str, options: Mapping[str, Any]) -> None:
         """Split `options` into those of the connection and those of the transport."""
-        self.url = url
         self.amqp = is_amqp(url)
+        self.url = _without_probe(url) if self.amqp else url
         transport = dict(options)
         self._settings = {
             name: transport.pop(name) for name in _CONNECTION_OPTIONS if name in transport
@@ -75,7 +88,7 @@ class Address:
         settings = dict(self._settings)
         if timeout is not None:
             settings["connect_timeout"] = timeout
-        connection = kombu.Connection(
+        connection = _Connection(
             self.url, heartbeat=heartbeat, transport_options=self._transport_options, **settings
         )
         try:

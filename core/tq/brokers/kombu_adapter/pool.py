@@ -12,6 +12,9 @@ from tq.errors import BrokerConnectionError
 __all__ = ["Pool"]
 
 
+_BROKEN: tuple[type[Exception], ...] = (BrokerConnectionError, *LOST)
+
+
 class Pool:
     """A few idle links; any number may be in use."""
 
@@ -35,7 +38,7 @@ class Pool:
             link = self._take()
             try:
                 yield link
-            except (BrokerConnectionError, *LOST):
+            except _BROKEN:
                 link.close()
                 raise
             except BaseException:

@@ -146,8 +146,6 @@ class Pump:
         """Work on one connection until it fails or the pump is closed."""
         while not self._stopping.is_set():
             self._carry_out(link)
-            if self._stopping.is_set():
-                return
             wait = min(self._on_tick(), _TICK)
             link.beat()
             fd = link.fileno()
@@ -156,6 +154,8 @@ class Pump:
             # Before waiting: TLS may hold bytes that the socket no longer shows.
             elif not link.drain(0):
                 wait_readable([fd, self._bell.fileno()], wait)
+        # What was ordered before the end, acks above all, is still done.
+        self._carry_out(link)
 
     def _carry_out(self, link: Link) -> None:
         self._bell.clear()
@@ -183,5 +183,3 @@ class Pump:
                 answer.set_exception(BrokerConnectionError(f"{self._url}: the connection is lost"))
         if link is not None:
             link.close()
-
-

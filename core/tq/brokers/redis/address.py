@@ -174,7 +174,9 @@ def _database(value: Any, url: str) -> int:
     except ValueError:
         db = -1
     if db < 0:
-        raise ConfigError(f"the database must be a number from 0 up, not {value!r}: {mask_url(url)}")
+        raise ConfigError(
+            f"the database must be a number from 0 up, not {value!r}: {mask_url(url)}"
+        )
     return db
 
 
@@ -192,7 +194,10 @@ def _tls(scheme: str, given: dict[str, Any]) -> dict[str, Any] | None:
 def _behaviour(given: dict[str, Any], url: str) -> dict[str, Any]:
     """Read timeouts and names."""
     found: dict[str, Any] = {}
-    for option, field in (("socket_timeout", "timeout"), ("socket_connect_timeout", "connect_timeout")):
+    for option, field in (
+        ("socket_timeout", "timeout"),
+        ("socket_connect_timeout", "connect_timeout"),
+    ):
         if given.get(option) is None:
             continue
         try:

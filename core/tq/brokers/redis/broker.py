@@ -69,9 +69,7 @@ class Broker:
 
     def settler(self, consumer_id: str) -> Settler:
         """Return a settler for another process's deliveries."""
-        return Settler(
-            Connection(self._address), self.keys, consumer_id, self.options.dead_caps
-        )
+        return Settler(Connection(self._address), self.keys, consumer_id, self.options.dead_caps)
 
     def subscribe(self, queue: Queue) -> "FanoutSubscription | ListSubscription":
         """Declare a private queue, bind it, and receive from it."""
@@ -112,7 +110,9 @@ class Broker:
 
     def ping(self, timeout: float) -> None:
         """Reach the server on a connection of its own, within `timeout` seconds."""
-        probe = Connection(msgspec.structs.replace(self._address, timeout=timeout, connect_timeout=timeout))
+        probe = Connection(
+            msgspec.structs.replace(self._address, timeout=timeout, connect_timeout=timeout)
+        )
         try:
             probe.call("PING")
         finally:

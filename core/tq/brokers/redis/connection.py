@@ -10,7 +10,7 @@ import socket
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,6 +31,7 @@ _RECEIVE_BYTES = 131072
 _MAX_IDLE = 10
 
 _NOTHING = object()
+_pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command
 _live: "weakref.WeakSet[Connection]" = weakref.WeakSet()
 
 
@@ -150,9 +151,7 @@ class Connection:
         self.send(*arguments)
         return self.receive(timeout)
 
-    def pipeline(
-        self, commands: Sequence[Sequence[Argument]], *, check: bool = True
-    ) -> list[Any]:
+    def pipeline(self, commands: Sequence[Sequence[Argument]], *, check: bool = True) -> list[Any]:
         """Run several commands in one round trip and return their replies.
 
         Args:
@@ -171,11 +170,11 @@ class Connection:
 
     def send(self, *arguments: Argument) -> None:
         """Send a command without waiting; a `receive` per command must follow."""
-        self._write(hiredis.pack_command(arguments), 1)
+        self._write(_pack(arguments), 1)
 
     def send_many(self, commands: Iterable[Sequence[Argument]]) -> None:
         """Send several commands at once without waiting."""
-        packed = [hiredis.pack_command(tuple(command)) for command in commands]
+        packed = [_pack(tuple(command)) for command in commands]
         self._write(b"".join(packed), len(packed))
 
     def _write(self, data: bytes, replies: int) -> None:
@@ -347,7 +346,8 @@ def _master(address: Address) -> tuple[str, int]:
     from redis.exceptions import RedisError  # here: only sentinel users pay for redis-py
     from redis.sentinel import Sentinel
 
-    sentinel = Sentinel(
+    make: Any = Sentinel  # redis-py's constructor has no types
+    sentinel = make(
         list(address.sentinels),
         sentinel_kwargs=address.sentinel_options,
         socket_timeout=address.connect_timeout,
@@ -410,9 +410,7 @@ class Pool:
         with self.lease() as connection:
             return connection.call(*arguments, timeout=timeout)
 
-    def pipeline(
-        self, commands: Sequence[Sequence[Argument]], *, check: bool = True
-    ) -> list[Any]:
+    def pipeline(self, commands: Sequence[Sequence[Argument]], *, check: bool = True) -> list[Any]:
         """Run several commands in one round trip on some connection."""
         with self.lease() as connection:
             return connection.pipeline(commands, check=check)

@@ -349,10 +349,7 @@ class Consumer:
             # A fetch whose answer never came: nobody has seen these, so it is no loss.
             values = self._connection.call("HMGET", self._keys.unacked(), *own)
             self._requeue(
-                [
-                    (tag, self._home(value), b"")
-                    for tag, value in zip(own, values, strict=True)
-                ]
+                [(tag, self._home(value), b"") for tag, value in zip(own, values, strict=True)]
             )
         if foreign:
             values = self._connection.call("HMGET", self._keys.unacked(), *foreign)

@@ -1,5 +1,6 @@
 """Between what lies in Redis and deliveries: reading, and marking what was lost once more."""
 
+import contextlib
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ from tq.errors import DecodeError
 from tq.wire.envelope import decode_envelope
 from tq.wire.limits import Limits
 
-__all__ = ["Returned", "count_loss", "read_dead", "read_delivery", "read_dead_letter"]
+__all__ = ["Returned", "count_loss", "read_dead", "read_dead_letter", "read_delivery"]
 
 _REDELIVERED = "redelivered"
 _DELIVERIES = "x-tq-deliveries"
@@ -134,10 +135,8 @@ def read_dead_letter(entry: bytes, limits: Limits) -> Dead:
     except msgspec.MsgspecError as error:
         raise DecodeError(f"no dead letter: {error}", reason="not_json", raw=entry) from error
     delivery: Any = None
-    try:
+    with contextlib.suppress(DecodeError):  # that is why it lies here
         delivery = read_delivery("", head.queue, raw, limits)
-    except DecodeError:
-        pass  # that is why it lies here
     return Dead(
         delivery=delivery,
         queue=head.queue,

@@ -29,7 +29,9 @@ class Lease:
     Source: RELIABILITY 3.2, items 3, 4 and 9.
     """
 
-    def __init__(self, connection: Connection, keys: Keys, consumer_id: str, options: Options) -> None:
+    def __init__(
+        self, connection: Connection, keys: Keys, consumer_id: str, options: Options
+    ) -> None:
         """Prepare; the first `beat` begins the lease."""
         self._connection = connection
         self._keys = keys
@@ -152,9 +154,7 @@ class Lease:
             )
         return taken, lost
 
-    def strangers(
-        self, owned: set[str], held: Collection[str]
-    ) -> tuple[list[str], list[str]]:
+    def strangers(self, owned: set[str], held: Collection[str]) -> tuple[list[str], list[str]]:
         """Return tags that are ours for two beats but that nobody here has heard of.
 
         Returns:

@@ -89,7 +89,9 @@ def run_pipeline(
         if isinstance(reply, BrokerError) and getattr(reply, "code", "") == "NOSCRIPT"
     ]
     if failed:
-        again = [("SCRIPT", "LOAD", script.source) for script in scripts]
+        again: list[tuple[Argument, ...]] = [
+            ("SCRIPT", "LOAD", script.source) for script in scripts
+        ]
         again += [tuple(commands[index]) for index in failed]
         answers = connection.pipeline(again, check=False)[len(scripts) :]
         for index, answer in zip(failed, answers, strict=True):

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 
-__all__ = ["MAX_CHILDREN", "Marks", "Row"]
+__all__ = ["MAX_CHILDREN", "Marks", "Row", "shared_file"]
 
 MAX_CHILDREN = 4096  # rows; pages that no child touches cost nothing
 _WORDS = 8  # 64-bit words per row: a cache line each, so that children do not slow one another
@@ -36,14 +36,8 @@ class Marks:
 
     @staticmethod
     def open_shared() -> int:
-        """Return the descriptor of a nameless file of the right size."""
-        if sys.platform == "linux":
-            fd = os.memfd_create("tq-marks")
-        else:
-            with tempfile.TemporaryFile() as file:
-                fd = os.dup(file.fileno())
-        os.ftruncate(fd, MAX_CHILDREN * _WORDS * 8)
-        return fd
+        """Return the descriptor of a file to map."""
+        return shared_file("tq-marks", MAX_CHILDREN * _WORDS * 8)
 
     def row(self, index: int) -> "Row":
         """Return a child's row."""
@@ -114,3 +108,14 @@ class Row:
     def mark_soft(self, sequence: int) -> None:
         """Name the job that the soft limit's signal is for."""
         self.integers[self.soft] = sequence
+
+
+def shared_file(name: str, size: int) -> int:
+    """Return the descriptor of a nameless file of `size` zero bytes."""
+    if sys.platform == "linux":
+        fd = os.memfd_create(name)
+    else:
+        with tempfile.TemporaryFile() as file:
+            fd = os.dup(file.fileno())
+    os.ftruncate(fd, size)
+    return fd

@@ -5,11 +5,13 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import msgspec
 
 from tq.pools.base import Job, PoolOptions, Runner
 from tq.pools.prefork.child import FLUSH, LEAVE, RECALL, Child, ChildOptions
+from tq.pools.prefork.journal import Journal
 from tq.pools.prefork.marks import Row
 from tq.pools.prefork.pipes import Batch, Channel, frame, write_byte
 from tq.pools.prefork.process import Process, fork, spawn
@@ -55,13 +57,20 @@ class Member:
     """
 
     def __init__(
-        self, process: Process, channel: Channel, control: int, row: Row, start_by: float
+        self,
+        process: Process,
+        channel: Channel,
+        control: int,
+        row: Row,
+        journal: Journal,
+        start_by: float,
     ) -> None:
         """Describe a child just started."""
         self.process = process
         self.pid = process.pid
         self.channel = channel
         self.row = row
+        self.journal = journal
         self.handed: dict[int, Handed] = {}
         self.ready = False
         self.open = False
@@ -140,6 +149,7 @@ class Member:
         """Close the connections."""
         self.channel.close()
         self.process.close()
+        self.journal.close()
         if self._control >= 0:
             os.close(self._control)
             self._control = -1
@@ -168,33 +178,33 @@ def start_member(
         ConfigError: The runner does not go with `spawn`.
     """
     row.clear()
-    mine, its = socket.socketpair()
-    reads, writes = -1, -1
-    try:
+    child_options = ChildOptions(
+        os.getpid(),
+        row.index,
+        options.soft_limit,
+        options.max_jobs_per_child,
+        options.max_memory_kib,
+    )
+    spawning = options.start_method == "spawn"
+    with ExitStack() as undo, ExitStack() as passed:
+        mine, its = socket.socketpair()
+        undo.callback(mine.close)
+        passed.callback(its.close)
         reads, writes = os.pipe()
+        undo.callback(os.close, writes)
+        passed.callback(os.close, reads)
         os.set_blocking(writes, False)
-        child_options = ChildOptions(
-            os.getpid(),
-            row.index,
-            options.soft_limit,
-            options.max_jobs_per_child,
-            options.max_memory_kib,
-        )
-        if options.start_method == "spawn":
-            process = spawn(runner, child_options, mine, its, reads, marks_fd)
+        if spawning:
+            journal_fd = Journal.open_shared()
+            passed.callback(os.close, journal_fd)
+            journal = Journal(journal_fd)
+            process = spawn(runner, child_options, mine, its, reads, marks_fd, journal_fd)
         else:
-            child = Child(runner, child_options, its, reads, row)
+            journal = Journal()
+            child = Child(runner, child_options, its, reads, row, journal)
             process = fork(child.serve, [mine.fileno(), writes, *inherited])
-    except BaseException:
-        mine.close()
-        if writes >= 0:
-            os.close(writes)
-        raise
-    finally:
-        its.close()
-        if reads >= 0:
-            os.close(reads)
-    return Member(process, Channel(mine), writes, row, now + options.start_timeout)
+        undo.pop_all()
+    return Member(process, Channel(mine), writes, row, journal, now + options.start_timeout)
 
 
 def signal_soft_limit(handed: Handed, number: signal.Signals) -> bool:

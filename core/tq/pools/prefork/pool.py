@@ -1,15 +1,12 @@
 """The parent's side: hand jobs out in batches, gather outcomes, keep the children going."""
 
-import heapq
 import logging
-import os
 import selectors
 import signal
 import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from itertools import count
 from typing import Any
 
 from tq.pools.base import (
@@ -23,13 +20,14 @@ from tq.pools.base import (
     Runner,
     TimedOut,
 )
+from tq.pools.deadlines import Deadlines
 from tq.pools.pace import Pace
 from tq.pools.prefork.child import SOFT_SIGNAL
+from tq.pools.prefork.crew import Crew
 from tq.pools.prefork.handout import CLOSED, share
-from tq.pools.prefork.marks import MAX_CHILDREN, Marks
-from tq.pools.prefork.member import Handed, Member, signal_soft_limit, start_member
+from tq.pools.prefork.marks import MAX_CHILDREN
+from tq.pools.prefork.member import Handed, Member, signal_soft_limit
 from tq.pools.prefork.pipes import Report
-from tq.pools.waker import Waker
 
 __all__ = ["PreforkPool"]
 
@@ -37,7 +35,6 @@ _IDLE_TICK = 5.0  # seconds between ticks when nothing is due
 _NOTICE = 0.02  # seconds after which a start is reported, and a long job's batch looked after
 _STUCK_BATCHES = 5  # a job that takes this many batches' time keeps no others waiting
 _MAX_RESERVE = 500
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # before a child that could not start is tried again
 
 logger = logging.getLogger(__name__)
 
@@ -57,23 +54,17 @@ class PreforkPool:
         """Keep the runner and the options; children come with `start`."""
         self.size = min(options.size, MAX_CHILDREN)
         self.options = options
-        self._runner = runner
         self._pace = Pace(options.batch_seconds)
-        self._selector = selectors.DefaultSelector()
-        self._waker = Waker()
-        self._selector.register(self._waker, selectors.EVENT_READ, None)
-        self._marks_fd = Marks.open_shared() if options.start_method == "spawn" else -1
-        self._marks = Marks(None if self._marks_fd < 0 else self._marks_fd)
-        self._members: list[Member] = []
+        self._crew = Crew(runner, options)
+        self._waker = self._crew.waker
+        # The crew's own list: a member that is removed there is gone here.
+        self._members = self._crew.members
         self._waiting: deque[Job] = deque()
         self._handed: dict[str, Handed] = {}
         self._events: list[PoolEvent] = []
-        self._due: list[tuple[float, int, Handed, bool]] = []
-        self._order = count()
+        self._deadlines = Deadlines[Handed](lambda entry: self._handed.get(entry.job.id) is entry)
         self._started = False
         self._stopping = False
-        self._failures = 0
-        self._start_after = 0.0
 
     # The contract.
 
@@ -114,7 +105,7 @@ class PreforkPool:
 
     def fileno(self) -> int:
         """Return the descriptor of the selector over all children."""
-        return self._selector.fileno()
+        return self._crew.selector.fileno()
 
     def collect(self) -> list[PoolEvent]:
         """Return what happened since the last call, and hand out jobs to who is free now."""
@@ -166,13 +157,8 @@ class PreforkPool:
     def resize(self, size: int) -> None:
         """Grow or shrink; a child too many goes after its present job."""
         self.size = max(1, min(size, MAX_CHILDREN))
-        staying = [member for member in self._members if not member.leaving]
-        surplus = max(0, len(staying) - self.size)
-        staying.sort(key=lambda member: len(member.handed))  # idle ones go first
-        for member in staying[:surplus]:
-            member.ask_to_leave()
-        if self._started and not self._stopping:
-            self._fill(time.monotonic())
+        self._crew.shrink(self.size)
+        self._fill(time.monotonic())
 
     def info(self) -> dict[str, Any]:
         """Describe the pool for `inspect stats`."""
@@ -224,7 +210,7 @@ class PreforkPool:
 
     def _look(self, timeout: float) -> None:
         """Read what the children have sent, and notice those that have ended."""
-        for key, mask in self._selector.select(timeout):
+        for key, mask in self._crew.selector.select(timeout):
             if key.data is None:
                 self._waker.clear()
                 continue
@@ -238,7 +224,7 @@ class PreforkPool:
                 for report in member.channel.receive():
                     self._take(member, report)
                 if member.channel.closed:
-                    self._hang_up(member)
+                    self._crew.hang_up(member)
 
     def _take(self, member: Member, report: Report) -> None:
         """Turn a child's report into events."""
@@ -249,9 +235,7 @@ class PreforkPool:
         if report.returned is not None:
             self._take_back(member, report.returned)
         if report.ready:
-            member.ready = True
-            member.open = not member.leaving
-            self._failures = 0
+            self._crew.welcome(member)
         if report.leaving:
             logger.info("child %d is replaced: %s", member.pid, report.leaving)
             member.leaving, member.open = True, False
@@ -308,7 +292,7 @@ class PreforkPool:
                 for entry in member.hand(self._waiting, part, self.options):
                     self._handed[entry.job.id] = entry
                 if member.channel.blocked:
-                    self._watch(member)
+                    self._crew.watch_output(member)
 
     def _load(self, member: Member) -> int:
         """Return how many jobs a child holds, or `CLOSED`."""
@@ -321,33 +305,20 @@ class PreforkPool:
             return CLOSED
         return held
 
-    def _watch(self, member: Member) -> None:
-        """Watch a child's socket, for writing too while output waits."""
-        mask = selectors.EVENT_READ
-        if member.channel.blocked:
-            mask |= selectors.EVENT_WRITE
-        self._selector.modify(member.channel, mask, member)
-
     def _flush(self, member: Member) -> None:
         """Send more of what a child's socket would not take."""
         member.channel.flush()
         if not member.channel.blocked:
-            self._watch(member)
+            self._crew.watch_output(member)
 
     # Attending to children.
 
     def _attend(self, member: Member, now: float) -> float:
         """Look after one child; returns the seconds until it should be looked at again."""
-        if not member.ready and now > member.start_by and not member.leaving:
-            logger.error(
-                "child %d was not ready within %s s", member.pid, self.options.start_timeout
-            )
-            member.leaving = True
-            member.process.kill(signal.SIGKILL)
         if member.process.sentinel < 0:
             self._reap(member)
         if not member.ready:
-            return max(0.0, member.start_by - now) + 0.01
+            return self._crew.check_start(member, now)
         pause = _IDLE_TICK if member.process.sentinel >= 0 else 0.5
         if not member.handed:
             return pause
@@ -395,20 +366,13 @@ class PreforkPool:
             return
         entry.accepted = True
         self._events.append(Accepted(entry.job.id, entry.member.pid, start))
-        if len(self._due) > 2 * len(self._handed) + 64:  # most are limits of jobs that have ended
-            self._due = [due for due in self._due if due[2].job.id in self._handed]
-            heapq.heapify(self._due)
-        began = time.monotonic() - max(0.0, time.time() - start)
-        for limit, soft in ((entry.soft, True), (entry.hard, False)):
-            if limit is not None:
-                heapq.heappush(self._due, (began + limit, next(self._order), entry, soft))
+        if entry.soft is not None or entry.hard is not None:
+            began = time.monotonic() - max(0.0, time.time() - start)
+            self._deadlines.add(entry, began, entry.soft, entry.hard)
 
     def _enforce_limits(self, now: float) -> float:
         """Act on limits that have passed; returns the seconds until the next."""
-        while self._due and self._due[0][0] <= now:
-            entry, soft = heapq.heappop(self._due)[2:]
-            if self._handed.get(entry.job.id) is not entry:
-                continue
+        for entry, soft in self._deadlines.passed(now):
             if soft:
                 if signal_soft_limit(entry, SOFT_SIGNAL):
                     self._events.append(TimedOut(entry.job.id, soft=True, limit=entry.soft or 0.0))
@@ -422,69 +386,16 @@ class PreforkPool:
                 entry.member.timed_out = entry
                 entry.member.open = False
                 entry.member.process.kill(signal.SIGKILL)
-        return max(0.0, self._due[0][0] - now) if self._due else _IDLE_TICK
+        return self._deadlines.wait(now, _IDLE_TICK)
 
     # Life and death.
 
     def _fill(self, now: float) -> float:
-        """Start children until there are `size`; returns the seconds until the next attempt."""
+        """Start missing children; returns the seconds until the next attempt."""
         if not self._started or self._stopping:
             return _IDLE_TICK
-        missing = self.size - sum(1 for member in self._members if not member.leaving)
-        if missing > 0 and now < self._start_after:
-            return self._start_after - now
-        for _ in range(missing):
-            try:
-                self._add_member(now)
-            except OSError as error:
-                logger.error(
-                    "the system refuses another child (%s): %d of %d run",
-                    error,
-                    len(self._members),
-                    self.size,
-                )
-                self._back_off(now)
-                return self._start_after - now
-        return _IDLE_TICK
-
-    def _add_member(self, now: float) -> None:
-        """Start one child."""
-        taken = {member.row.index for member in self._members}
-        index = next(number for number in range(MAX_CHILDREN) if number not in taken)
-        member = start_member(
-            self._runner,
-            self.options,
-            self._marks.row(index),
-            self._marks_fd,
-            self._descriptors(),
-            now,
-        )
-        self._members.append(member)
-        self._selector.register(member.channel, selectors.EVENT_READ, member)
-        if member.process.sentinel >= 0:
-            self._selector.register(member.process.sentinel, selectors.EVENT_READ, member)
-        if self.options.on_child is not None:
-            self.options.on_child(member.pid)
-
-    def _descriptors(self) -> list[int]:
-        """List what a new child must not keep: siblings would never see their parent's end."""
-        fds = [self.fileno(), self._waker.fileno()]
-        for member in self._members:
-            fds += [member.channel.fileno(), member.control, member.process.sentinel]
-        return [fd for fd in fds if fd >= 0]
-
-    def _back_off(self, now: float) -> None:
-        """Wait longer after each failure to start in a row."""
-        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self._failures)
-        self._failures = min(self._failures + 1, 16)
-        self._start_after = now + pause
-
-    def _hang_up(self, member: Member) -> None:
-        """Stop watching a socket that has ended; the process follows."""
-        member.open = False
-        if member.watched:
-            member.watched = False
-            self._selector.unregister(member.channel)
+        pause = self._crew.fill(self.size, now)
+        return _IDLE_TICK if pause is None else pause
 
     def _reap(self, member: Member) -> None:
         """Bury a child if it has ended."""
@@ -496,11 +407,9 @@ class PreforkPool:
         """Account for everything a dead child held, and start another in its place."""
         for report in member.channel.drain():
             self._take(member, report)
-        self._hang_up(member)
-        if member.process.sentinel >= 0:
-            self._selector.unregister(member.process.sentinel)
-        self._members.remove(member)
+        self._crew.remove(member)
         self._note_starts(member)
+        self._salvage(member)
         self._disown(member, exitcode)
         member.close()
         if not (member.leaving and exitcode == 0):
@@ -512,8 +421,22 @@ class PreforkPool:
             )
         now = time.monotonic()
         if not member.ready and not self._stopping:
-            self._back_off(now)
+            self._crew.back_off(now)
         self._fill(now)
+
+    def _salvage(self, member: Member) -> None:
+        """Report jobs that had ended in a dead child, unsettled as far as is known.
+
+        If the child had settled them just before its death, the worker's settlement is refused by
+        the delivery's tag and changes nothing.
+        """
+        for outcome in member.journal.read():
+            entry = self._handed.get(outcome.job_id)
+            if entry is None or entry.member is not member:  # reported before
+                continue
+            del self._handed[outcome.job_id], member.handed[entry.sequence]
+            self._accept(entry, member.row.last_start)
+            self._events.append(Finished(outcome.job_id, outcome))
 
     def _disown(self, member: Member, exitcode: int) -> None:
         """Report a dead child's started jobs; hand out the others again."""
@@ -552,12 +475,6 @@ class PreforkPool:
             self._waker.set()
 
     def __del__(self) -> None:
-        """Close what is open; children that still run see the end of their pipes."""
-        if sys.is_finalizing():
-            return
-        for member in self._members:
-            member.close()
-        self._selector.close()
-        self._waker.close()
-        if self._marks_fd >= 0:
-            os.close(self._marks_fd)
+        """Close what is open."""
+        if not sys.is_finalizing():
+            self._crew.close()

@@ -122,6 +122,7 @@ def spawn(
     connection: socket.socket,
     control: int,
     marks_fd: int,
+    journal_fd: int,
 ) -> Process:
     """Start a child in a fresh interpreter.
 
@@ -134,10 +135,10 @@ def spawn(
     except Exception as error:
         message = f"start method 'spawn' needs a runner that can be pickled: {error}"
         raise ConfigError(message) from error
-    fds = (connection.fileno(), control, marks_fd)
+    fds = (connection.fileno(), control, marks_fd, journal_fd)
     program = (
         f"import sys; sys.path[:] = {sys.path!r}; from tq.pools.prefork.child import spawned; "
-        f"import os; os._exit(spawned({fds[0]}, {fds[1]}, {fds[2]}, {options.slot}))"
+        f"import os; os._exit(spawned(*{fds!r}))"
     )
     popen = subprocess.Popen([sys.executable, "-c", program], pass_fds=fds)
     # Blocking, once per child: the new interpreter reads it before anything else.

