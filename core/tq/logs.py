@@ -281,7 +281,7 @@ def redirect_stdouts(level: int = logging.WARNING) -> Iterator[None]:
     """Send what tasks print to their logger, until the block ends."""
     writer = _LineWriter(logging.getLogger(f"{TASK_LOGGER}.stdout"), level)
     before = sys.stdout, sys.stderr
-    sys.stdout = sys.stderr = writer  # type: ignore[assignment] # the part of TextIO that prints use
+    sys.stdout = sys.stderr = writer
     try:
         yield
     finally:

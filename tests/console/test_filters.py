@@ -140,7 +140,16 @@ def test_custom_states_can_be_named() -> None:
 
 def test_a_task_without_any_field_matches_no_field_and_raises_nothing() -> None:
     empty = TaskInfo("x")
-    for source in ("name:a", "args:b", "kwargs.a>1", "runtime>1", "age>1", "tb:x", "exc:y", "retries>0"):
+    for source in (
+        "name:a",
+        "args:b",
+        "kwargs.a>1",
+        "runtime>1",
+        "age>1",
+        "tb:x",
+        "exc:y",
+        "retries>0",
+    ):
         assert not matches(source, empty)
 
 

@@ -174,7 +174,10 @@ def test_orphans_are_named() -> None:
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.integers(0, 2**32), st.sampled_from(["", "state:started", "name:billing.*", "-state:success"]))
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from(["", "state:started", "name:billing.*", "-state:success"]),
+)
 def test_keeping_up_equals_looking_at_everything_again(seed: int, source_text: str) -> None:
     chance = random.Random(seed)
     source = SyntheticSource()
@@ -186,7 +189,9 @@ def test_keeping_up_equals_looking_at_everything_again(seed: int, source_text: s
         source.task(
             f"id-{chance.randrange(40)}",
             chance.choice(["billing.charge", "mail.send"]),
-            outcome=chance.choice(["sent", "received", "started", "succeeded", "failed", "retried"]),
+            outcome=chance.choice(
+                ["sent", "received", "started", "succeeded", "failed", "retried"]
+            ),
         )
         if number % chance.randrange(1, 6) == 0:
             drain(source, rows)

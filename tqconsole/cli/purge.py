@@ -25,7 +25,7 @@ def command(
 ) -> None:
     """Delete all messages that wait in the queues. They cannot be brought back."""
     app = load_app(given)
-    names = split_names(queues) or [queue.name for queue in app.queues()]
+    names = split_names(queues) or list(app.queues.consume_from)
     names = [name for name in names if name not in split_names(exclude_queues)]
     depths = app.broker.depths(names)
     waiting = sum(depths.values())

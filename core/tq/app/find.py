@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from tq.app.application import TQ
+from tq.app.current import current_app, get_current_app
 from tq.errors import ConfigError
 
 __all__ = ["find_app"]
@@ -120,6 +121,8 @@ def _is_celery(value: Any) -> bool:
 
 
 def _checked(found: Any, name: str, where: str) -> TQ:
+    if found is current_app:
+        found = get_current_app()
     if isinstance(found, TQ):
         return found
     if _is_celery(found):

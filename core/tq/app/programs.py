@@ -31,17 +31,18 @@ def run_program(app: "TQ", argv: Sequence[str] | None, command: str | None) -> N
 
     Raises:
         ConfigError: The console package is not installed, or `argv` names another command.
+        SystemExit: When the command has ended, with its exit code.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if command is not None and command not in arguments:
         raise ConfigError(f"the arguments of {command}_main must contain {command!r}")
     try:
         # The console is a package above this one; it is looked up by name, never imported.
-        main: Any = importlib.import_module("tqconsole.__main__").main
+        run: Any = importlib.import_module("tqconsole.cli.main").run
     except ImportError as exc:
         raise ConfigError(f"the command line is not installed: {exc}") from exc
     app.set_current()
-    main(arguments, app=app)
+    raise SystemExit(run(["-A", "tq.app.current:current_app", *arguments]))
 
 
 def describe(app: "TQ") -> str:

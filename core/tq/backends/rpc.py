@@ -42,17 +42,21 @@ class RpcBackend:
     supports_chords = False
 
     def __init__(self, broker: Broker, options: Mapping[str, Any] | None = None) -> None:
-        """Use `broker`; options as for Redis, and `persistent` for messages that outlive it."""
+        """Use `broker`.
+
+        Options as for Redis; `persistent`: messages outlive the broker; `oid`: this process's
+        queue, a new id by default and in every forked child.
+        """
         given = dict(options or {})
         self._broker = broker
         self._encoding = Encoding(given)
         self._delivery_mode = 2 if given.get("persistent") else 1
-        self._reset()
+        self._reset(given.get("oid"))
 
-    def _reset(self) -> None:
+    def _reset(self, oid: str | None = None) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._oid = str(uuid4())
+        self._oid = oid or str(uuid4())
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._records: OrderedDict[str, ResultMeta] = OrderedDict()

@@ -141,7 +141,7 @@ class LocalPool:
                 self._interrupt(run)
             elif self._cut(run, TimedOut(run.job.id, soft=False, limit=run.hard or 0.0)):
                 logger.error(
-                    "job %s passed its hard limit of %s s; it cannot be killed in this process, what "
+                    "job %s passed its hard limit of %s s; it cannot be killed here, what "
                     "it may still yield is discarded",
                     run.job.id,
                     run.hard,

@@ -16,6 +16,18 @@ from tq.wire.serialization import dumps_json, is_flat, loads_json
 __all__ = ["Message", "decode_envelope", "encode_envelope"]
 
 MAX_PRIORITY = 9
+_PROPERTIES = frozenset(
+    {
+        "body_encoding",
+        "correlation_id",
+        "delivery_info",
+        "delivery_mode",
+        "delivery_tag",
+        "expiration",
+        "priority",
+        "reply_to",
+    }
+)
 _CONTAINERS = frozenset({list, tuple, dict})
 _HEADER_TYPES = frozenset({str, int, bool, type(None)}) | _CONTAINERS
 
@@ -171,13 +183,13 @@ def decode_envelope(raw: bytes, limits: Limits = LIMITS) -> Message:
 
 def _outline(raw: bytes, limits: Limits) -> _Envelope:
     """Read the envelope's five fields, unchecked."""
-    # Braces and brackets in the base64 body do not exist, so this counts what is real.
-    shallow = raw.count(b"{") + raw.count(b"[") <= limits.header_depth
-    if shallow and b"__type__" not in raw:
-        try:
-            return _decode_outline(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            pass
+    try:
+        envelope = _decode_outline(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        envelope = None
+    if envelope is not None and _is_shallow(envelope.headers) and _is_usual(envelope.properties):
+        return envelope
+    # Deep values, type markers, and what msgspec refuses.
     data = loads_json(raw, limits.header_depth)
     if type(data) is not dict:
         raise DecodeError("the envelope is no object", reason="bad_envelope", raw=raw)
@@ -188,6 +200,25 @@ def _outline(raw: bytes, limits: Limits) -> _Envelope:
         data.get("headers"),
         data.get("properties"),
     )
+
+
+def _is_shallow(headers: Any) -> bool:
+    """Tell whether headers hold at most flat lists and objects, and no type marker."""
+    if type(headers) is not dict:
+        return False
+    for value in headers.values():
+        kind = type(value)
+        if kind is list:
+            if not is_flat(value):
+                return False
+        elif kind is dict and value and ("__type__" in value or not is_flat(value.values())):
+            return False
+    return "__type__" not in headers
+
+
+def _is_usual(properties: Any) -> bool:
+    """Tell whether properties are those that kombu sets, which are flat."""
+    return type(properties) is dict and _PROPERTIES.issuperset(properties)
 
 
 def _body(body: Any, encoding: Any, raw: bytes) -> bytes:

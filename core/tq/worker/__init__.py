@@ -1,4 +1,4 @@
-"""The worker's parent process: takes tasks, hands them to a pool, answers for what became of them."""
+"""The worker's parent process: takes tasks, hands them to a pool, settles what became of them."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -59,9 +59,7 @@ def _ids(task_id: Any) -> list[str]:
     return list(dict.fromkeys(str(item) for item in task_id))
 
 
-@control_command(
-    args=[("task_id", str)], variadic="task_id", signature="[id1 [id2 [... [idN]]]]"
-)
+@control_command(args=[("task_id", str)], variadic="task_id", signature="[id1 [id2 [... [idN]]]]")
 def revoke(
     state: WorkerState, task_id: Any, terminate: bool = False, signal: Any = None, **_: Any
 ) -> dict[str, str]:
@@ -107,9 +105,7 @@ def revoke_by_stamped_headers(
     state.refresh()
     wanted = {name: set(stamp_values(value)) for name, value in headers.items()}
     hit = [
-        request
-        for request in list(state.dispatcher.requests.values())
-        if _stamped(request, wanted)
+        request for request in list(state.dispatcher.requests.values()) if _stamped(request, wanted)
     ]
     state.dispatcher.revoked.add([request.id for request in hit], state.clock.time())
     _recall_reserved(state, hit)

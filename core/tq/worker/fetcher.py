@@ -42,6 +42,7 @@ class Fetcher:
         on_dead: Callable[[list[Dead]], Any],
         on_reconnect: Callable[[], Any] = lambda: None,
         on_loss: Callable[[], Any] = lambda: None,
+        on_give_up: Callable[[BrokerError], Any] = lambda _error: None,
         prefetch_count: int = 0,
         max_retries: int | None = None,
         retry: bool = True,
@@ -58,6 +59,7 @@ class Fetcher:
             on_dead: Takes deliveries that were given up.
             on_reconnect: Called when the broker answers again.
             on_loss: Called when it ceases to.
+            on_give_up: Called when it is not tried any more.
             prefetch_count: A hint for transports that push.
             max_retries: Attempts before the connection is given up; None for ever.
             retry: False gives up at the first loss.
@@ -66,7 +68,6 @@ class Fetcher:
         self.consumer: Consumer | None = None
         self.connected = False
         self.progress = monotonic()
-        self.gave_up: BrokerError | None = None
         self._loop = loop
         self._broker = broker
         self._queues = {queue.name: queue for queue in queues}
@@ -75,6 +76,7 @@ class Fetcher:
         self._on_dead = on_dead
         self._on_reconnect = on_reconnect
         self._on_loss = on_loss
+        self._on_give_up = on_give_up
         self._prefetch_count = prefetch_count
         self._max_retries = max_retries
         self._retry = retry
@@ -85,7 +87,6 @@ class Fetcher:
         self._timer: Timer | None = None
         self._paused = False
         self._hungry = False
-        self.on_give_up: Callable[[BrokerError], Any] = lambda _error: None
 
     @property
     def queues(self) -> Mapping[str, Queue]:
@@ -176,7 +177,9 @@ class Fetcher:
         self.connected = True
         self.progress = self._monotonic()
         if self._attempts:
-            logger.warning("connected to %s again after %d attempts", self._broker.url, self._attempts)
+            logger.warning(
+                "connected to %s again after %d attempts", self._broker.url, self._attempts
+            )
         else:
             logger.info("connected to %s", self._broker.url)
         self._attempts, self._backoff = 0, FIRST_BACKOFF
@@ -230,8 +233,7 @@ class Fetcher:
         self._attempts += 1
         spent = self._max_retries is not None and self._attempts > self._max_retries
         if spent or not self._retry:
-            self.gave_up = error
-            self.on_give_up(error)
+            self._on_give_up(error)
             return
         self._timer = self._loop.call_later(self._backoff, self._connect)
         self._backoff = min(LAST_BACKOFF, self._backoff * 2)

@@ -21,9 +21,7 @@ class Hands:
 
     name = "pool"
 
-    def __init__(
-        self, loop: Loop, pool: Pool, on_events: Callable[[list[PoolEvent]], Any]
-    ) -> None:
+    def __init__(self, loop: Loop, pool: Pool, on_events: Callable[[list[PoolEvent]], Any]) -> None:
         """Keep the pool; `on_events` takes its news."""
         self.pool = pool
         self._loop = loop

@@ -213,8 +213,7 @@ class TaskRunner:
         """Collect all that ends the delivery, split between the settle step and the backend."""
         if self._fused and bury is None:
             settlement = execution.settlement(tag)
-            effects = Effects(settlement, execution.others, chord=execution.chord)
-            return effects
+            return Effects(settlement, execution.others, chord=execution.chord)
         results = list(execution.others)
         if execution.meta is not None:
             results.append(execution.meta)

@@ -88,18 +88,19 @@ class Settler:
         if self._timer is not None:
             self._timer.cancel()
         if self._count:
-            logger.error("%d settlements could not be written; their leases will lapse", self._count)
+            logger.error("%d settlements were not written; their leases will lapse", self._count)
 
     def settle(self, effects: list[Effects]) -> None:
         """Put effects in line."""
         self.add("settle", effects)
 
     def add(self, kind: str, items: list[Any]) -> None:
-        """Put items in line: `settle` and `record` take effects, the others what the consumer's method takes.
+        """Put items in line.
 
         Args:
-            kind: `settle`, `record` (effects without an ack), `ack`, `park`, `bury`, `requeue`, `lost` or `forget`.
-            items: The items.
+            kind: `settle`, `record` (effects without an ack), `ack`, `park`, `bury`, `requeue`,
+                `lost` or `forget`.
+            items: Effects for the first two, else what the consumer's method takes.
         """
         if not items:
             return

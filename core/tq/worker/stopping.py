@@ -119,7 +119,7 @@ class Shutdown:
         self.begun = True
         self._dispatcher.stopping = True
         self._fetcher.pause()
-        self._hands.collect()
+        self._hands.tick()  # so that what has started counts as running
         self._hands.pool.recall()
         self._hands.collect()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.services import RedisServer
+from tests.support.services import redis_server
 from tq import TQ, chain, chord
 from tq.execution import build_context, run_task
 from tq.execution.callbacks import dispatch_chord
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.timeout(60)
 
 @pytest.fixture(scope="module")
 def server():
-    with RedisServer() as server:
+    with redis_server() as server:
         yield server
 
 

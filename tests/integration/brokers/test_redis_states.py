@@ -68,9 +68,7 @@ class Machine(RuleBasedStateMachine):
         messages = []
         for _ in range(count):
             self.sent += 1
-            messages.append(
-                Message(body=b"%d" % self.sent, routing_key=queue, priority=priority)
-            )
+            messages.append(Message(body=b"%d" % self.sent, routing_key=queue, priority=priority))
         self.broker.publish(messages)
 
     @rule(queue=st.sampled_from(QUEUES), raw=st.sampled_from([b"junk", b"{}", b"[1]"]))
@@ -141,6 +139,7 @@ class Machine(RuleBasedStateMachine):
         tag = self.choose(victim, 0)
         if started and tag is not None:
             assert victim.settle([Settlement(tag=tag, started=True)])[0].done
+        victim._waiters.disarm(victim._connection)  # as the server does when its socket closes
         self.live.remove(victim)
         self.gone.append(victim)
         self.stale += [(victim, old) for old in self.held.pop(victim.id)]
@@ -173,7 +172,12 @@ class Machine(RuleBasedStateMachine):
         for key in lists:
             places.update(filter(None, map(body, call("LRANGE", key, 0, -1))))
         unacked = dict(pairs(call("HGETALL", keys.unacked())))
-        places.update(filter(None, (body(msgspec.json.decode(v, type=list[msgspec.Raw])[0]) for v in unacked.values())))
+        places.update(
+            filter(
+                None,
+                (body(msgspec.json.decode(v, type=list[msgspec.Raw])[0]) for v in unacked.values()),
+            )
+        )
         places.update(
             letter.delivery.message.body
             for letter in (

@@ -4,6 +4,7 @@ import time
 import uuid
 
 import pytest
+
 from tests.support.waiting import eventually
 from tq.control import Control
 from tq.errors import CommandRefused

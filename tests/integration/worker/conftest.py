@@ -27,7 +27,9 @@ class Cluster:
         self.app = TQ("client", broker=self.url, backend=self.url, set_as_current=False)
         self.workers: list[Process] = []
 
-    def start(self, *, name: str = "w1@test", env: dict[str, str] | None = None, **options: Any) -> Process:
+    def start(
+        self, *, name: str = "w1@test", env: dict[str, str] | None = None, **options: Any
+    ) -> Process:
         """Start a worker and wait until it is ready."""
         options = {"hostname": name, "loglevel": "INFO", "concurrency": 2, **options}
         more = {"PEER_MARKS": str(self.server.socket), "PEER_BACKEND": self.url, **(env or {})}

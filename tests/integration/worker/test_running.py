@@ -14,9 +14,7 @@ pytestmark = pytest.mark.timeout(90)
 @pytest.mark.parametrize("pool", ["prefork", "threads", "asyncio", "solo"])
 def test_two_thousand_tasks_run_once_and_have_results(cluster: Cluster, pool: str) -> None:
     sign = cluster.app.signature
-    results = cluster.app.send_many(
-        sign("works.add", args=(number, 1)) for number in range(2000)
-    )
+    results = cluster.app.send_many(sign("works.add", args=(number, 1)) for number in range(2000))
     worker = cluster.start(pool=pool)
     assert results.get(timeout=60) == [number + 1 for number in range(2000)]
     eventually(lambda: cluster.unsettled() == 0)

@@ -5,11 +5,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
 from tq.brokers.base import Message
 from tq.control import Control, DuplicateNodenameWarning, Inspect
 from tq.errors import CommandRefused, ConfigError
-from tq.wire.command import decode_command, encode_reply
 from tq.wire.command import Reply as WireReply
+from tq.wire.command import decode_command, encode_reply
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 W1, W2, W3 = [f"worker{n}@example-host" for n in (1, 2, 3)]

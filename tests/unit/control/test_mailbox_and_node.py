@@ -5,6 +5,7 @@ import threading
 import uuid
 
 import pytest
+
 from tests.support.waiting import eventually
 from tq.brokers.base import Exchange, Message
 from tq.brokers.memory import Broker, reset

@@ -5,6 +5,7 @@ import fnmatch
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tq.control.matching import addressed_to, glob_match, matches
 from tq.wire.command import Command
 
@@ -56,7 +57,7 @@ def test_globs_made_to_be_slow_are_fast():
     ],
 )
 def test_expressions_that_could_take_long_are_refused(pattern):
-    with pytest.raises(ValueError, match="pattern|expression"):
+    with pytest.raises(ValueError, match=r"pattern|expression"):
         matches("a" * 512, pattern, "pcre")
 
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from tq.brokers.base import Message
 from tq.clock import LamportClock
 from tq.errors import BrokerConnectionError

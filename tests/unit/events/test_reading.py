@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tests.support.events import NOW, event, heartbeat, received
 from tq.events.reading import EventReader
 from tq.saferepr import safe_text

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+
 from tests.support.events import NOW, event, heartbeat, received
 from tq.monitor.cluster import ClusterState
 from tq.monitor.worker import WorkerStatus

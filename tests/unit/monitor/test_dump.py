@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from celery.events.dumper import TASK_NAMES, Dumper
+
 from tests.support.events import NOW, event, heartbeat, received
 from tq.monitor.dump import CeleryDump, JsonDump, LineDump
 

@@ -57,7 +57,10 @@ def test_limits_of_the_message_win_over_the_task_and_the_worker() -> None:
         ],
         NOW,
     )
-    assert [(job.soft_limit, job.hard_limit) for job in actions.submit] == [(5.0, 3.0), (50.0, 60.0)]
+    assert [(job.soft_limit, job.hard_limit) for job in actions.submit] == [
+        (5.0, 3.0),
+        (50.0, 60.0),
+    ]
 
 
 def test_an_unknown_task_ends_as_a_failure_and_is_told(dispatcher: Dispatcher) -> None:
@@ -212,7 +215,9 @@ def test_an_early_ack_is_settled_when_the_task_starts(policies: dict[str, TaskPo
 
 def test_an_early_ack_is_left_to_children_that_settle(policies: dict[str, TaskPolicy]) -> None:
     policies["proj.add"] = TaskPolicy(name="proj.add", acks_late=False)
-    dispatcher = Dispatcher(policies.get, lambda event: (Record("SUCCESS"), None), settles_itself=True)
+    dispatcher = Dispatcher(
+        policies.get, lambda event: (Record("SUCCESS"), None), settles_itself=True
+    )
     dispatcher.accept([make_delivery()], NOW)
     assert not dispatcher.collected([accepted("tag-id-1")], NOW).effects
 
@@ -419,9 +424,7 @@ def test_a_stopping_worker_puts_what_comes_back_on_its_queue(dispatcher: Dispatc
         Returned("gone"),
     ],
 )
-def test_news_of_a_job_that_is_not_held_changes_nothing(
-    dispatcher: Dispatcher, event: Any
-) -> None:
+def test_news_of_a_job_that_is_not_held_changes_nothing(dispatcher: Dispatcher, event: Any) -> None:
     actions = dispatcher.collected([event], NOW)
     assert msgspec.structs.astuple(actions) == msgspec.structs.astuple(type(actions)())
     assert dispatcher.processed == 0

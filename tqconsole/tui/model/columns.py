@@ -24,6 +24,7 @@ class Column(Generic[Row]):
         rank: Columns with the highest rank are dropped first when the width does not suffice.
         right: Aligned to the right.
         sort: Sort key of a row, or None where sorting makes no sense.
+        extra: Shown only when all others have the width their content wants.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Column(Generic[Row]):
     rank: int = 0
     right: bool = False
     sort: Callable[[Row], Any] | None = None
+    extra: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,17 @@ def place(
     """
     shown = list(columns)
     while drop and len(shown) > 1 and _least(shown) > width:
-        shown.remove(max(shown, key=lambda column: column.rank))
-    widths = {column.name: column.width for column in shown}
+        shown.remove(max(shown, key=_rank))
     limits = {column.name: _limit(column, wanted or {}) for column in shown}
+    while drop and (extra := max((c for c in shown if c.extra), key=_rank, default=None)):
+        content = sum(limits[c.name] + 1 for c in shown if not c.extra)
+        if content + sum(c.width + 1 for c in shown if c.extra) - 1 <= width:
+            break
+        shown.remove(extra)
+    widths = {column.name: column.width for column in shown}
     spare = width - _least(shown)
     # Growing evenly and in the order of importance keeps names readable before hosts.
-    order = sorted(shown, key=lambda column: column.rank)
+    order = sorted(shown, key=_rank)
     while spare > 0:
         growing = [column for column in order if widths[column.name] < limits[column.name]]
         if not growing:
@@ -78,6 +85,10 @@ def place(
             widths[column.name] += step
             spare -= step
     return [Placed(column, widths[column.name]) for column in shown]
+
+
+def _rank(column: Column[Row]) -> int:
+    return column.rank
 
 
 def _limit(column: Column[Row], wanted: Mapping[str, int]) -> int:

@@ -424,7 +424,7 @@ class TaskRows:
                 sort=lambda task: -(runtime_of(task, context.now) or -1.0),
             ),
             Column("tries", "TRY", tries, 3, rank=6, right=True, sort=lambda task: -tries_of(task)),
-            Column("args", "  ARGS", arguments, 12, 60, rank=9),
+            Column("args", "  ARGS", arguments, 12, 60, rank=9, extra=True),
         ]
 
 

@@ -124,8 +124,8 @@ class ConsoleScreen(Screen[None], inherit_bindings=False):
         """Bring everything up to date; draws only what differs."""
         if not self.is_mounted or not self.size.width:
             return
-        self.draw_frame()
         self.draw_body()
+        self.draw_frame()
 
     def draw_body(self) -> None:
         """Bring the screen's own widgets up to date."""
@@ -194,7 +194,8 @@ class ConsoleScreen(Screen[None], inherit_bindings=False):
     def idle_status(self) -> str:
         """Say in a line what is kept and how old it is."""
         state = self.console.source.state
-        parts = [f"{count(len(state.tasks))} tasks kept"]
+        kept = len(state.tasks)
+        parts = [f"{count(kept)} {'task' if kept == 1 else 'tasks'} kept"]
         if state.evicted:
             parts.append(f"{count(state.evicted)} older ones dropped")
         dropped = self.console.source.link.dropped

@@ -131,24 +131,13 @@ class TaskActs(ConsoleScreen):
                 ("worker", task.worker or "?"),
             ]
         for number, task in enumerate(tasks[:2]):
-            words = (
-                f"{short_id(task.uuid)}  {clip(task.args or '', 30)}  {age(age_of(task, now))} old"
-            )
-            more = (
-                f"   {self.console.symbols.ellipsis} {count(len(tasks) - 2)} more"
-                if number == 1 and len(tasks) > 2
-                else ""
-            )
-            lines.append(
-                (
-                    "first"
-                    if number == 0 and len(tasks) > 1
-                    else "args"
-                    if len(tasks) == 1
-                    else "",
-                    words + more,
-                )
-            )
+            words = f"{clip(task.args or '?', 30)}  {age(age_of(task, now))} old"
+            if len(tasks) == 1:
+                lines.append(("args", words))
+                continue
+            if number == 1 and len(tasks) > 2:
+                words += f"   {self.console.symbols.ellipsis} {count(len(tasks) - 2)} more"
+            lines.append(("first" if number == 0 else "", f"{short_id(task.uuid)}  {words}"))
         return lines
 
     # Terminate

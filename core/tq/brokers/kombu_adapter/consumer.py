@@ -392,13 +392,21 @@ class KombuConsumer:
 
         self._pump.ask(end)
 
-    def release(self) -> None:
-        """Put back every delivery not settled, first in line; for shutdown.
+    def release(self, tags: Sequence[str] | None = None) -> None:
+        """Put back deliveries not settled (every one when None), first in line, uncounted.
 
-        Nothing is taken from then on, unless `fetch` is called again.
+        After releasing all, nothing is taken until `fetch` is called again.
         """
-        self._paused = True
-        self._pump.ask(self._give_back)
+        if tags is None:
+            self._paused = True
+            self._pump.ask(self._give_back)
+            return
+        raw = self._release_tags(tags)
+        if raw:
+            self._pump.order(lambda link: _reject(link, raw, requeue=True))
+
+    def forget(self, tags: Sequence[str]) -> None:
+        """Do nothing: no other process can settle what this connection got."""
 
     def _give_back(self, link: Link) -> None:
         """Stop consuming, so that what is put back does not come again at once."""

@@ -116,7 +116,7 @@ class Pump:
                 if not self._started.done():
                     self._started.set_exception(exc)
                     return
-                if not self._stopping.is_set():
+                if self._reconnect and not self._stopping.is_set():
                     _log.warning("%s; connecting again", exc)
             except Exception as exc:  # the thread must live, or the worker would wait for ever
                 if not self._started.done():

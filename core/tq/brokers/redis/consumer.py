@@ -72,7 +72,7 @@ class Consumer:
         self._options = options
         self._connection = Connection(address)
         self._settler = Settler(self._connection, keys, self.id, options.dead_caps)
-        self._waiters = Waiters(address)
+        self._waiters = Waiters(address, min(1.0, options.lease / 4))
         self._lease = Lease(self._connection, keys, self.id, options)
         self._owned = (keys.unacked(), keys.unacked_index(), keys.tags(self.id))
         self._fetch_keys = (
@@ -82,6 +82,7 @@ class Consumer:
             keys.tags(self.id),
             keys.dead(),
             keys.dead_bytes(),
+            keys.consumers(),
         )
         self._queues: dict[str, Queue] = {}
         self._orders: list[_Order] = []
@@ -129,8 +130,14 @@ class Consumer:
         self._turn = (self._turn + 1) % len(self._orders)
         options = self._options
         arguments: tuple[Argument, ...] = (
-            limit, f"{self.id}/", options.limits.message, *options.dead_caps, *order.names
-        )  # fmt: skip
+            limit,
+            f"{self.id}/",
+            options.limits.message,
+            *options.dead_caps,
+            self.id,
+            options.lease,
+            *order.names,
+        )
         reply = call_script(
             self._connection, load("fetch"), self._fetch_keys + order.keys, arguments
         )

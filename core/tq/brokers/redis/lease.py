@@ -18,6 +18,7 @@ __all__ = ["Lease", "Taken"]
 
 _log = logging.getLogger(__name__)
 _REAP_LIMIT = 1000
+_INBOXES_LIFE = 86400
 
 Taken = tuple[str, bytes]
 """A tag that was taken over, and what `unacked` holds under it (empty when nothing)."""
@@ -68,6 +69,7 @@ class Lease:
         if boxes:
             pairs = [text for pair in boxes.items() for text in pair]
             commands.append(("HSET", keys.inboxes(self._id), *pairs))
+            commands.append(("EXPIRE", keys.inboxes(self._id), _INBOXES_LIFE))
         places = (keys.consumers(), keys.unacked_index(), keys.tags(self._id))
         commands.append(script_command(script, places, (self._id, options.lease)))
         self._check_server()

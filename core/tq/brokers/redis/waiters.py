@@ -15,10 +15,6 @@ __all__ = ["Waiters"]
 
 _log = logging.getLogger(__name__)
 
-# Seconds a BLMOVE blocks. Short, since the server goes on serving a client whose host vanished:
-# what that client is given lies in its inbox until its lease ends.
-_BLOCK = 1
-
 
 class Waiters:
     """Wakes its owner when something arrives at one of the queues.
@@ -29,9 +25,17 @@ class Waiters:
     Owned by the consumer's thread.
     """
 
-    def __init__(self, address: Address) -> None:
-        """Wait at no queue yet."""
+    def __init__(self, address: Address, block: float) -> None:
+        """Wait at no queue yet.
+
+        Args:
+            address: Where the queues are.
+            block: Seconds a BLMOVE blocks. Much shorter than the lease, since the server goes on
+                serving a client whose host vanished: nothing may be put into an inbox after its
+                owner was found dead and the inbox emptied.
+        """
         self._address = address
+        self._block = block
         self._waiting: dict[str, _Waiter] = {}
         self._poller = _Poller()
         self.bell = Doorbell()
@@ -67,7 +71,7 @@ class Waiters:
             if waiter.armed:
                 continue
             try:
-                waiter.arm()
+                waiter.arm(self._block)
             except BrokerError as error:
                 _log.debug("cannot wait at %s: %s", waiter.source, error)
                 self._close(waiter)
@@ -146,13 +150,13 @@ class _Waiter:
         self.registered: int | None = None
         self._opened = -1
 
-    def arm(self) -> None:
+    def arm(self, block: float) -> None:
         """Send the blocking command."""
         self.connection.connect()
         if self._opened != self.connection.opened:
             self.client_id = int(self.connection.call("CLIENT", "ID"))
             self._opened = self.connection.opened
-        self.connection.send("BLMOVE", self.source, self.inbox, "RIGHT", "LEFT", _BLOCK)
+        self.connection.send("BLMOVE", self.source, self.inbox, "RIGHT", "LEFT", block)
         self.armed = True
 
     def collect(self) -> None:

@@ -53,7 +53,7 @@ class ChildOptions(msgspec.Struct, frozen=True):
 class Child:
     """A child's whole life; `serve` is its main function.
 
-    The main thread runs jobs. A helper thread sleeps in a read of the control pipe, so it costs
+    The main thread runs jobs. A control thread sleeps in a read of the control pipe, so it costs
     nothing until the parent, which sees in shared memory that the main thread is inside a long
     job, asks it to send finished outcomes or to give back unstarted jobs. Lists and deques are
     shared by the two through operations that the interpreter makes atomic; `_writing` is held while
@@ -140,7 +140,7 @@ class Child:
         while left and not self._leave:
             try:
                 sequence, job = jobs.popleft()
-            except IndexError:  # all run, or given back by the helper
+            except IndexError:  # all run, or given back meanwhile
                 return
             floats[started_at] = now
             integers[started] = sequence
@@ -163,7 +163,9 @@ class Child:
             else:
                 noted = note(outcome)
                 self._outcomes.append(outcome)
-                self._starts.append(now)  # last: the helper takes as many as there are starts
+                self._starts.append(
+                    now
+                )  # last: the control thread takes as many as there are starts
             left -= 1
             self._ran += 1
             self._last_end = now = clock()
@@ -175,7 +177,7 @@ class Child:
     def _report(self, leaving: str = "") -> None:
         """Report everything; then the journal holds nothing that matters."""
         self._flush(leaving)
-        # Only here: the helper's flush may run while this thread adds an entry.
+        # Only here: the control thread may flush while this thread adds an entry.
         self._journal.clear()
 
     def _left(self) -> int:
@@ -199,7 +201,7 @@ class Child:
     def _wait(self) -> bool:
         """Block until the parent sends jobs; False when it will not send any more."""
         with self._reading:
-            if self._jobs or self._leave:  # the helper has read meanwhile
+            if self._jobs or self._leave:  # read by the control thread
                 return not self._leave
             try:
                 data = self._socket.recv(_READ_BYTES)
@@ -289,7 +291,7 @@ class Child:
         except OSError:  # the parent is gone, and its jobs are somebody else's by now
             self._leave = True
 
-    # Helper thread.
+    # Control thread.
 
     def _attend(self) -> None:
         """Obey the control pipe."""

@@ -1,8 +1,9 @@
 -- Take messages and record them as unacked, in one step.
 -- KEYS 1 unacked, 2 unacked_index, 3 tq:seq, 4 the consumer's tags, 5 tq:dead, 6 tq:dead:bytes,
---      7.. lists to take from, the most urgent first
+--      7 tq:consumers, 8.. lists to take from, the most urgent first
 -- ARGV 1 most messages (up to 1000), 2 tag prefix, 3 most bytes of a message, 4 and 5 caps of the
---      dead letters (count, bytes), 6.. the name, as JSON, of the queue each list belongs to
+--      dead letters (count, bytes), 6 consumer id, 7 its lease in seconds, 8.. the name, as JSON,
+--      of the queue each list belongs to
 -- Returns {number of the first tag, garbage, lists of a wrong type, {list, raw, raw ...} ...}
 --      garbage is {list, reason, first KB of it ...}; lists are counted from 1
 -- If the client dies half-way, or a key has the wrong type, each message is either still in its
@@ -14,11 +15,19 @@ local prefix, largest = ARGV[2], tonumber(ARGV[3])
 local reply, garbage, wrong = {0, {}, {}}, {}, {}
 local popped, total = {}, 0
 
-for i = 7, #KEYS do
+-- Whoever takes has a lease: a consumer that slept past its own and was reaped has one again from
+-- here on, so that what it takes now is found when it dies before its next beat.
+local stamp = server_time()
+local registered = redis.pcall('ZADD', KEYS[7], string.format('%.6f', stamp + ARGV[7]), ARGV[6])
+if type(registered) == 'table' and registered['err'] then
+  return redis.error_reply('WRONGTYPE the key ' .. KEYS[7] .. ' holds another type than tq needs')
+end
+
+for i = 8, #KEYS do
   if room <= 0 then break end
   local items = redis.pcall('RPOP', KEYS[i], room)
   if items and items['err'] then
-    wrong[#wrong + 1] = i - 6
+    wrong[#wrong + 1] = i - 7
   elseif items then
     room = room - #items
     popped[#popped + 1] = {i, items}
@@ -29,7 +38,7 @@ if #popped == 0 then return reply end
 
 local good = {}
 for _, pair in ipairs(popped) do
-  local i, list = pair[1], {pair[1] - 6}
+  local i, list = pair[1], {pair[1] - 7}
   for _, raw in ipairs(pair[2]) do
     -- 123 and 125 are braces: whatever else lies there would stop a kombu peer that restores it.
     if #raw > largest then
@@ -44,7 +53,6 @@ for _, pair in ipairs(popped) do
   if #list > 1 then good[#good + 1] = list end
 end
 
-local stamp = server_time()
 local fault, tags
 
 local function attempt(key, ...)
@@ -64,7 +72,7 @@ if total > 0 and not fault then
     tags = {}
     local number, n = last - total, 0
     for _, list in ipairs(good) do
-      local tail = ',"",' .. ARGV[list[1] + 5] .. ']'
+      local tail = ',"",' .. ARGV[list[1] + 7] .. ']'
       for k = 2, #list do
         number = number + 1
         local tag = prefix .. string.format('%d', number)
@@ -97,9 +105,9 @@ end
 
 for _, item in ipairs(garbage) do
   local i, reason, raw = item[1], item[2], item[3]
-  add_dead(KEYS[5], KEYS[6], tonumber(ARGV[4]), tonumber(ARGV[5]), reason, ARGV[i - 1], stamp, raw)
+  add_dead(KEYS[5], KEYS[6], tonumber(ARGV[4]), tonumber(ARGV[5]), reason, ARGV[i], stamp, raw)
   local shown = reply[2]
-  shown[#shown + 1] = i - 6
+  shown[#shown + 1] = i - 7
   shown[#shown + 1] = reason
   shown[#shown + 1] = string.sub(raw, 1, 1024)
 end

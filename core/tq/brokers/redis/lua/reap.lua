@@ -43,6 +43,7 @@ redis.call('DEL', KEYS[4])
 
 if redis.call('SCARD', KEYS[3]) == 0 then
   redis.call('ZREM', KEYS[1], ARGV[1])
-  redis.call('DEL', KEYS[5], KEYS[10])
+  redis.call('DEL', KEYS[10])
+  -- Their inboxes' names stay for a day: one that only slept may go on, and die later.
 end
 return {taken, lost}
