@@ -25,6 +25,8 @@ _TASK_BYTES = 600
 _CHANGES_KEPT = 100_000
 _MOST_STRINGS = 20_000
 _MOST_TYPES = 256
+# Seconds in which answers may still come from a worker that has said good-bye.
+_GOODBYE = 2.0
 _RATED = ("sent", "received", "started", "succeeded", "failed", "retried", "revoked", "rejected")
 
 
@@ -420,7 +422,9 @@ class ClusterState:
         """Note that a worker replied to a command, which proves that it lives."""
         worker = self._worker(hostname, now)
         worker.answered_at = now
-        worker.offline_at = None
+        # An answer given before the good-bye may be taken in after it.
+        if worker.offline_at is not None and now > worker.offline_at + _GOODBYE:
+            worker.offline_at = None
         self.version += 1
         worker.version = self.version
         return worker

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -75,13 +76,14 @@ def test_kombu_reads_what_we_publish(broker: Any, peer: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["direct", "topic", "fanout"])
 def test_messages_cross_every_kind_of_exchange(broker: Any, peer: Any, kind: str) -> None:
-    theirs = kombu.Exchange("ex", type=kind)
-    ours = Exchange(name="ex", type=kind)
+    name = f"ex-{uuid.uuid4()}"  # kombu remembers for its process what it has bound
+    theirs = kombu.Exchange(name, type=kind)
+    ours = Exchange(name=name, type=kind)
     key = "" if kind == "fanout" else "a.b"
     pattern = "a.*" if kind == "topic" else key
     heard: list[bytes] = []
     channel = peer.default_channel
-    queue = kombu.Queue("theirs", exchange=theirs, routing_key=pattern, expires=60)
+    queue = kombu.Queue(f"theirs-{name}", exchange=theirs, routing_key=pattern, expires=60)
     with kombu.Consumer(channel, [queue], on_message=lambda m: heard.append(m.body), no_ack=True):
         fields: dict[str, Any] = {"expires": 60.0, "no_ack": True}
         subscription = broker.subscribe(
@@ -90,7 +92,7 @@ def test_messages_cross_every_kind_of_exchange(broker: Any, peer: Any, kind: str
         if kind == "fanout":
             # kombu subscribes when it first waits.
             drain(peer)
-        broker.publish([Message(body=b'"x"', exchange="ex", exchange_type=kind, routing_key=key)])
+        broker.publish([Message(body=b'"x"', exchange=name, exchange_type=kind, routing_key=key)])
         eventually(lambda: drain(peer) or heard)
         assert [bytes(body, "utf-8") if isinstance(body, str) else body for body in heard] == [
             b'"x"'
@@ -100,21 +102,26 @@ def test_messages_cross_every_kind_of_exchange(broker: Any, peer: Any, kind: str
         eventually(lambda: got.extend(subscription.receive(10, 0.1)) or len(got) == 2)
         assert [message.body for message in got] == [b'"x"', b'"y"']
         subscription.close()
-    members = broker.pool.call("SMEMBERS", broker.keys.binding("ex"))
+    members = broker.pool.call("SMEMBERS", broker.keys.binding(name))
     assert not any(member.endswith(b"ours") for member in members)
-    assert broker.pool.call("ZSCORE", broker.keys.binding_deadlines(), "ex") is not None
+    assert broker.pool.call("ZSCORE", broker.keys.binding_deadlines(), name) is not None
 
 
 def test_our_bindings_are_kombus(broker: Any, peer: Any) -> None:
-    exchange = Exchange(name="ex2", type="topic")
-    broker.declare([QUEUE, Queue(name="t", exchange=exchange, routing_key="a-b.#.c_d.*")])
+    name = f"ex-{uuid.uuid4()}"
+    topic, direct = kombu.Exchange(name, type="topic"), kombu.Exchange(f"{name}-d", type="direct")
+    key = "a-b.#.c_d.*"
+    broker.declare(
+        [
+            Queue(name="t", exchange=Exchange(name=name, type="topic"), routing_key=key),
+            Queue(name="d", exchange=Exchange(name=f"{name}-d"), routing_key="k"),
+        ]
+    )
     ours = {key: broker.pool.call("SMEMBERS", key) for key in broker.pool.call("KEYS", "_kombu.*")}
     broker.pool.call("FLUSHALL")
     channel = peer.default_channel
-    PEER_QUEUE(channel).declare()
-    kombu.Queue("t", kombu.Exchange("ex2", type="topic"), routing_key="a-b.#.c_d.*")(
-        channel
-    ).declare()
+    kombu.Queue("t", topic, routing_key=key)(channel).declare()
+    kombu.Queue("d", direct, routing_key="k")(channel).declare()
     theirs = {
         key: broker.pool.call("SMEMBERS", key) for key in broker.pool.call("KEYS", "_kombu.*")
     }

@@ -59,6 +59,15 @@ def test_a_worker_that_comes_back_is_up_again():
     assert state.live_workers(NOW + 2) == ["w1@node1"]
 
 
+def test_an_answer_taken_in_after_the_goodbye_does_not_revive_a_worker():
+    state = ClusterState()
+    state.apply(heartbeat(10.0, kind="worker-offline"), NOW)
+    worker = state.answered("w1@node1", NOW + 9.9)
+    assert worker.status(NOW + 10) == WorkerStatus.GONE
+    state.answered("w1@node1", NOW + 20)
+    assert worker.status(NOW + 20) == WorkerStatus.NO_EVENTS
+
+
 def test_a_solo_worker_is_busy_silent_while_it_runs_a_task():
     state = ClusterState()
     state.apply_many([heartbeat(), received(), event("task-started")], NOW)
