@@ -26,6 +26,8 @@ def keys(*pressed: str, then: Callable[[ConsoleApp], None] | None = None) -> Dri
         app = pilot.app
         assert isinstance(app, ConsoleApp)
         await pilot.pause()
+        app.frame()
+        await pilot.pause()
         for key in pressed:
             await pilot.press(key)
             await pilot.pause()

@@ -1,10 +1,15 @@
 """The interop tests' tasks on real Celery. `PEER_URL` names the broker, `PEER_BACKEND` the backend."""
 
+import json
 import os
 import time
 
 from celery import Celery
 
+from tests.support import msgpack_for_kombu
+from tests.support.peer_tasks import register
+
+msgpack_for_kombu.register()
 app = Celery("peer", broker=os.environ["PEER_URL"], backend=os.environ.get("PEER_BACKEND") or None)
 app.conf.update(
     broker_connection_retry_on_startup=True,
@@ -12,6 +17,8 @@ app.conf.update(
     task_send_sent_event=True,
     task_default_queue=os.environ.get("PEER_QUEUE", "celery"),
     worker_cancel_long_running_tasks_on_connection_loss=False,
+    accept_content=["json", "msgpack"],
+    broker_transport_options=json.loads(os.environ.get("PEER_TRANSPORT", "{}")),
 )
 
 
@@ -50,3 +57,6 @@ def flaky(self, fails):
 @app.task(name="peer.xsum")
 def xsum(numbers):
     return sum(numbers)
+
+
+register(app)

@@ -3,6 +3,7 @@
 import os
 import time
 
+from tests.support.peer_tasks import register
 from tq import TQ
 
 app = TQ("peer", broker=os.environ["PEER_URL"], backend=os.environ.get("PEER_BACKEND") or None)
@@ -10,6 +11,8 @@ app.conf.update(
     worker_send_task_events=True,
     task_send_sent_event=True,
     task_default_queue=os.environ.get("PEER_QUEUE", "celery"),
+    accept_content=["json", "msgpack"],
+    broker_lease=float(os.environ.get("PEER_LEASE", "10")),
 )
 
 
@@ -48,3 +51,6 @@ def flaky(self, fails):
 @app.task(name="peer.xsum")
 def xsum(numbers):
     return sum(numbers)
+
+
+register(app)

@@ -11,7 +11,7 @@ from tqconsole.cli.options import Globals, app_options, load_app
 __all__ = ["command"]
 
 
-class _Json(click.ParamType):
+class _Json(click.ParamType[Any]):
     """JSON of one type."""
 
     name = "JSON"
@@ -34,7 +34,7 @@ class _Json(click.ParamType):
         return data
 
 
-class _When(click.ParamType):
+class _When(click.ParamType[Any]):
     """An ISO 8601 time, or seconds where `seconds` allows."""
 
     name = "TIME"

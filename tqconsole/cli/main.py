@@ -95,7 +95,7 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
 @global_options
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version)
 @click.pass_context
-def cli(ctx: click.Context, **options: Any) -> None:
+def cli(ctx: click.Context, /, **options: Any) -> None:
     """Run and watch a task queue: tq's own and Celery's.
 
     With no broker given, all tq processes of a user on one machine share an embedded one.

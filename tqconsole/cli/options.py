@@ -3,7 +3,7 @@
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -74,7 +74,7 @@ _GLOBAL = [
 _SHARED_NAMES = ("app", "broker", "result_backend", "config", "no_color", "quiet")
 
 
-def _apply(options: list[Callable[[F], F]], function: F) -> F:
+def _apply(options: Sequence[Callable[[Any], Any]], function: Any) -> Any:
     for option in reversed(options):
         function = option(function)
     return function
@@ -82,7 +82,8 @@ def _apply(options: list[Callable[[F], F]], function: F) -> F:
 
 def global_options(function: F) -> F:
     """Add the options that stand before the command."""
-    return _apply(_GLOBAL, function)
+    wrapped: F = _apply(_GLOBAL, function)
+    return wrapped
 
 
 def app_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -95,7 +96,8 @@ def app_options(function: Callable[..., Any]) -> Callable[..., Any]:
         before = ctx.find_object(Globals) or Globals()
         return function(before.merged(later), *args, **options)
 
-    return _apply(_SHARED, wrapped)
+    decorated: Callable[..., Any] = _apply(_SHARED, wrapped)
+    return decorated
 
 
 def load_app(given: Globals, *, required: bool = False) -> "TQ":
@@ -114,7 +116,7 @@ def load_app(given: Globals, *, required: bool = False) -> "TQ":
     if given.app:
         if os.getcwd() not in sys.path:
             sys.path.insert(0, os.getcwd())
-        app = find_app(given.app)
+        app: TQ = find_app(given.app)
     elif required:
         raise ConfigError("which application? Give -A module, -A module:attribute or -A package")
     else:

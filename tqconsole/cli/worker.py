@@ -13,7 +13,7 @@ __all__ = ["command"]
 _LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL"]
 
 
-class _Concurrency(click.ParamType):
+class _Concurrency(click.ParamType[Any]):
     """A positive number of slots, or `auto` for one per processor this process may use."""
 
     name = "N"
@@ -35,7 +35,7 @@ class _Concurrency(click.ParamType):
         return number
 
 
-class _Autoscale(click.ParamType):
+class _Autoscale(click.ParamType[Any]):
     """`MAX,MIN`, or MAX alone."""
 
     name = "MAX,MIN"

@@ -25,7 +25,7 @@ class CardDeclined(Exception):
 
 
 @app.task(name="billing.charge", bind=True, max_retries=3)
-def charge(self: "Task", customer: int, amount: str) -> str:
+def charge(self: Task[..., str], customer: int, amount: str) -> str:
     """Charge a card; one in twelve is declined for good, one in ten is retried."""
     time.sleep(_dice.uniform(0.02, 0.15))
     fate = _dice.random()

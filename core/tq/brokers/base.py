@@ -288,8 +288,7 @@ class Subscription(Protocol):
 
 
 class Broker(Protocol):
-    """A connection to a broker; safe to share between threads, unusable after a fork until then
-    reconnected by itself.
+    """A connection to a broker; safe to share between threads, reconnects by itself after a fork.
 
     Attributes:
         url: The address with its password masked.

@@ -36,12 +36,6 @@ def ordered(setting: Any, found: list[bytes]) -> list[bytes]:
     return sorted(found) if setting.kind == "amqp" else found
 
 
-def counts_losses(setting: Any, request: pytest.FixtureRequest) -> None:
-    if setting.kind == "amqp":
-        reason = "AMQP has no count of a message's deliveries; the adapter would have to republish"
-        request.applymarker(pytest.mark.xfail(reason=reason))
-
-
 def nothing(consumer: Any) -> bool:
     consumer.maintain()
     return consumer.fetch(10, 0.15) == []
@@ -169,10 +163,7 @@ def test_a_rejected_message_is_gone(setting: Any) -> None:
     assert setting.broker.depths([queue.name]) == {queue.name: 0}
 
 
-def test_a_requeued_message_is_marked_and_counted(
-    setting: Any, request: pytest.FixtureRequest
-) -> None:
-    counts_losses(setting, request)
+def test_a_requeued_message_is_marked_and_counted(setting: Any) -> None:
     queue = setting.queue()
     consumer = setting.consume(queue)
     setting.send(queue, b"1")
@@ -223,10 +214,7 @@ def test_chosen_deliveries_can_be_released(setting: Any) -> None:
     ]
 
 
-def test_a_message_over_the_delivery_limit_is_given_up(
-    setting: Any, request: pytest.FixtureRequest
-) -> None:
-    counts_losses(setting, request)
+def test_a_message_over_the_delivery_limit_is_given_up(setting: Any) -> None:
     queue = setting.queue()
     consumer = setting.consume(queue)
     setting.send(queue, b"poison", headers={"id": "7", "task": "t"})

@@ -81,7 +81,7 @@ def server() -> Iterator[RedisServer]:
     server = RedisServer("redis", aof=True)
     server.start()
     yield server
-    server.stop()
+    server.close()
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def test_a_loss_is_counted_in_the_headers() -> None:
 
 def test_nothing_else_of_the_envelope_changes() -> None:
     source: dict[str, Any] = {
-        "body": "x", "unknown": {"a": 1e308, "b": "\ud800"}, "content-type": "a",
+        "body": "x", "unknown": {"a": 1e308, "b": "\u00e9"}, "content-type": "a",
         "headers": {"big": 10**60, "deep": [[]]},
         "properties": {"delivery_info": {"exchange": "e", "routing_key": "r"}, "delivery_tag": "t"},
     }  # fmt: skip
@@ -37,6 +37,15 @@ def test_nothing_else_of_the_envelope_changes() -> None:
     assert after["headers"].pop("x-tq-deliveries") == 1
     assert after["properties"]["delivery_info"].pop("redelivered") is True
     assert after == source
+
+
+def test_what_only_python_calls_json_is_counted_too() -> None:
+    raw = b'{"body": "x", "headers": {"a": "\\ud800", "b": NaN}, "properties": {"priority": 3}}'
+    returned = count_loss(held(raw))
+    assert (returned.deliveries, returned.priority) == (1, 3)
+    headers = json.loads(returned.raw)["headers"]
+    assert headers["b"] is None
+    assert headers["x-tq-deliveries"] == 1
 
 
 @pytest.mark.parametrize("count", ['"5"', "-1", "null", "1e3", "[]", "99999999999999999999"])

@@ -96,6 +96,11 @@ class ConsoleScreen(Screen[None], inherit_bindings=False):
         self.prompt = Prompt(palette, id="prompt")
         self.note: Cell | None = None
         self._note_until = 0.0
+        self._composed = False
+
+    def on_mount(self) -> None:
+        """Note that the widgets are there; a tick may come before."""
+        self._composed = True
 
     def compose(self) -> ComposeResult:
         """Frame the screen's own widgets."""
@@ -122,7 +127,7 @@ class ConsoleScreen(Screen[None], inherit_bindings=False):
 
     def tick(self) -> None:
         """Bring everything up to date; draws only what differs."""
-        if not self.is_mounted or not self.size.width:
+        if not self._composed or not self.size.width:
             return
         self.draw_body()
         self.draw_frame()

@@ -1,6 +1,7 @@
 """Between what lies in Redis and deliveries: reading, and marking what was lost once more."""
 
 import contextlib
+import json
 from typing import Any
 
 import msgspec
@@ -76,22 +77,39 @@ def count_loss(value: bytes) -> Returned:
         DecodeError: It is no envelope.
     """
     try:
-        raw, _, queue = _decode_unacked(value)
-        envelope = _decode_object(raw)
-        headers = _sub_object(envelope.get("headers"))
-        properties = _sub_object(envelope.get("properties"))
-        count = _number(headers.get(_DELIVERIES)) + 1
-        headers[_REDELIVERED] = _TRUE
-        headers[_DELIVERIES] = msgspec.Raw(b"%d" % count)
-        envelope["headers"] = msgspec.Raw(_encode(headers))
-        if "delivery_info" in properties:
-            info = _sub_object(properties["delivery_info"])
-            info[_REDELIVERED] = _TRUE
-            properties["delivery_info"] = msgspec.Raw(_encode(info))
-            envelope["properties"] = msgspec.Raw(_encode(properties))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return _count_loss(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        # Python's JSON module writes lone surrogates and NaN, which msgspec refuses to read.
+        return _count_loss(_standard_json(json.loads(value)))
+    except (ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise DecodeError(f"not an envelope: {error}", reason="not_json", raw=value) from error
+
+
+def _count_loss(value: bytes) -> Returned:
+    """Mark what is JSON beyond doubt."""
+    raw, _, queue = _decode_unacked(value)
+    envelope = _decode_object(raw)
+    headers = _sub_object(envelope.get("headers"))
+    properties = _sub_object(envelope.get("properties"))
+    count = _number(headers.get(_DELIVERIES)) + 1
+    headers[_REDELIVERED] = _TRUE
+    headers[_DELIVERIES] = msgspec.Raw(b"%d" % count)
+    envelope["headers"] = msgspec.Raw(_encode(headers))
+    if "delivery_info" in properties:
+        info = _sub_object(properties["delivery_info"])
+        info[_REDELIVERED] = _TRUE
+        properties["delivery_info"] = msgspec.Raw(_encode(info))
+        envelope["properties"] = msgspec.Raw(_encode(properties))
     return Returned(_encode(envelope), queue, count, _number(properties.get("priority")))
+
+
+def _standard_json(data: Any) -> bytes:
+    """Write JSON with U+FFFD and null for what the standard does not have."""
+    text = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace").decode()
+    cleaned = json.loads(text, parse_constant=lambda _: None)
+    return json.dumps(cleaned).encode()
 
 
 def _sub_object(raw: msgspec.Raw | None) -> _Object:

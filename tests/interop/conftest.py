@@ -1,0 +1,113 @@
+"""A client of one library, a worker of the other, one broker: every combination as one `Pair`."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import amqp
+import celery
+import celery.result
+import pytest
+import redis
+from celery import Celery
+
+import tq
+import tq.results
+from tests.support import msgpack_for_kombu
+from tests.support.processes import Process, celery_worker, tq_worker
+from tests.support.services import RedisServer, rabbitmq_url, redis_server
+
+msgpack_for_kombu.register()
+Starter = Callable[..., Process]
+STARTERS: dict[str, Starter] = {"celery": celery_worker, "tq": tq_worker}
+
+
+class Pair:
+    """A client application and the worker of the other library.
+
+    `canvas` and `results` are the client library's modules: both have the same names in them.
+    """
+
+    def __init__(self, client: str, broker: str, backend: str, server: RedisServer) -> None:
+        self.client = client
+        self.peer = "tq" if client == "celery" else "celery"
+        self.broker, self.backend = broker, backend
+        self.queue = "celery" if broker.startswith("redis") else f"interop-{uuid.uuid4().hex[:8]}"
+        self.node = f"{self.peer}-{uuid.uuid4().hex[:6]}@interop"
+        self.redis = redis.Redis(port=server.port, decode_responses=True)
+        self.canvas: ModuleType = celery if client == "celery" else tq
+        self.results: ModuleType = celery.result if client == "celery" else tq.results
+        self.app: Any = _client(client, broker, backend, self.queue)
+        self.env = {
+            "PEER_BACKEND": backend,
+            "PEER_QUEUE": self.queue,
+            "PEER_LEDGER": f"redis://127.0.0.1:{server.port}/0",
+        }
+        self.worker: Process | None = None
+
+    def start(self, *options: str) -> "Pair":
+        self.worker = STARTERS[self.peer](
+            self.broker, "-E", "-Q", self.queue, *options, name=self.node, **self.env
+        )
+        return self
+
+    def send(self, name: str, *args: Any, **options: Any) -> Any:
+        return self.app.send_task(f"peer.{name}", args, **options)
+
+    def sign(self, name: str, *args: Any, **options: Any) -> Any:
+        return self.app.signature(f"peer.{name}", args=args, **options)
+
+    def notes(self) -> list[str]:
+        return self.redis.lrange("notes", 0, -1)
+
+    def close(self) -> None:
+        if self.worker is not None:
+            self.worker.__exit__(None, None, None)
+        self.app.close()
+        self.redis.close()
+        if not self.broker.startswith("redis"):
+            delete_queues(self.queue, f"{self.node}.celery.pidbox")
+
+
+def _client(kind: str, broker: str, backend: str, queue: str) -> Any:
+    settings = {
+        "task_default_queue": queue,
+        "task_send_sent_event": True,
+        "accept_content": ["json", "msgpack"],
+    }
+    if kind == "celery":
+        app = Celery("client", broker=broker, backend=backend, set_as_current=False)
+    else:
+        app = tq.TQ("client", broker=broker, backend=backend, set_as_current=False)
+    app.conf.update(settings)
+    return app
+
+
+def delete_queues(*names: str) -> None:
+    """Remove what a test left on the shared RabbitMQ."""
+    with amqp.Connection("127.0.0.1:5672") as connection:
+        for name in names:
+            connection.channel().queue_delete(name)
+        channel = connection.channel()
+        for name in names:
+            if name.startswith("interop-"):
+                channel.exchange_delete(name)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    """One Redis for the module, on a port of its own."""
+    with redis_server(tcp=True) as running:
+        yield running
+
+
+def make_pair(server: RedisServer, case: str) -> Pair:
+    """`case` is `client/broker/backend`, for example `celery/amqp/rpc`."""
+    client, broker, backend = case.split("/")
+    urls = {"redis": server.url, "amqp": "", "rpc": "rpc://"}
+    if broker == "amqp":
+        urls["amqp"] = rabbitmq_url()
+    return Pair(client, urls[broker], urls[backend], server)
+
+
