@@ -64,7 +64,10 @@ class Pair:
     def close(self) -> None:
         if self.worker is not None:
             self.worker.__exit__(None, None, None)
-        self.app.close()
+        if self.client == "celery":
+            close_celery(self.app)
+        else:
+            self.app.close()
         self.redis.close()
         if not self.broker.startswith("redis"):
             delete_queues(self.queue, f"{self.node}.celery.pidbox")
@@ -82,6 +85,20 @@ def _client(kind: str, broker: str, backend: str, queue: str) -> Any:
         app = tq.TQ("client", broker=broker, backend=backend, set_as_current=False)
     app.conf.update(settings)
     return app
+
+
+def close_celery(app: Celery) -> None:
+    """Close what Celery's own `close` leaves open: pools and the result backend's sockets."""
+    backend = app.backend
+    consumer = getattr(backend, "result_consumer", None)
+    if consumer is not None:
+        consumer.stop()
+    client = backend.__dict__.get("client")
+    if client is not None:
+        client.connection_pool.disconnect()
+    app.amqp.producer_pool.force_close_all()
+    app.pool.force_close_all()
+    app.close()
 
 
 def delete_queues(*names: str) -> None:

@@ -13,7 +13,13 @@ from tests.support.waiting import eventually
 
 CASES = ["celery/redis/redis", "tq/redis/redis", "celery/amqp/redis", "tq/amqp/redis",
          "celery/amqp/rpc", "tq/amqp/rpc"]  # fmt: skip
-pytestmark = [pytest.mark.timeout(90), pytest.mark.xdist_group("interop-clients")]
+pytestmark = [
+    pytest.mark.timeout(90),
+    pytest.mark.xdist_group("interop-clients"),
+    # Celery 5.7 calls redis-py with arguments that redis-py deprecates.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:redis"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:celery"),
+]
 # Longest wait for a result; only a failing test waits that long.
 LONG = 20
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from rich.style import Style
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
@@ -10,7 +9,7 @@ from textual.widget import Widget
 
 from tqconsole.tui.model.format import Cell
 from tqconsole.tui.model.lines import Line
-from tqconsole.tui.widgets.paint import Palette, paint
+from tqconsole.tui.widgets.paint import Palette, backdrop, paint
 
 __all__ = ["LineBar"]
 
@@ -53,7 +52,7 @@ class LineBar(Widget, inherit_bindings=False):
     def render_line(self, y: int) -> Strip:
         """Draw one row."""
         width = self.size.width
-        under: Style | None = self.palette[self._under] if self._under else None
+        under = self.palette[self._under] if self._under else backdrop(self)
         cells: Sequence[Cell] = self._lines[y].cells if y < len(self._lines) else ()
         return paint(cells, width, self.palette, under)
 

@@ -11,7 +11,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tqconsole.tui.model.format import Cell, Glyphs, glyphs
-from tqconsole.tui.widgets.paint import Palette, paint
+from tqconsole.tui.widgets.paint import Palette, backdrop, paint
 
 __all__ = ["LiveTable", "RowModel"]
 
@@ -290,24 +290,24 @@ class LiveTable(Widget, can_focus=True, inherit_bindings=False):
     def render_line(self, y: int) -> Strip:
         """Draw one line: the headings, a row, or nothing."""
         self.painted += 1
-        width, palette = self.row_width, self.palette
+        width, palette, base = self.row_width, self.palette, backdrop(self)
+        blank = Strip([Segment(" ", base)], 1)
         if y == 0:
-            strip = paint(self.model.header(width), width, palette, offset=self.scrolled)
-            return Strip.join([Strip([Segment(" ")], 1), strip, Strip([Segment(" ")], 1)])
+            strip = paint(self.model.header(width), width, palette, base, self.scrolled)
+            return Strip.join([blank, strip, blank])
         index = self.top + y - 1
-        bar = Segment(self.symbols.bar if self._bar_cell(y) else " ", palette["bar"])
+        thumb = self.symbols.bar if self._bar_cell(y) else " "
+        bar = Strip([Segment(thumb, base + palette["bar"])], 1)
         if index >= len(self.model):
-            line = self._empty_line(y - 1) or ()
-            strip = paint(line, width, palette)
-            return Strip.join([Strip([Segment(" ")], 1), strip, Strip([bar], 1)])
+            strip = paint(self._empty_line(y - 1) or (), width, palette, base)
+            return Strip.join([blank, strip, bar])
         key = self.model.key(index)
         here, marked = key == self.cursor, key in self.model.marked
-        under = palette["cursor"] if here else None
+        under = base + palette["cursor"] if here else base
         mark = "*" if marked else self.symbols.cursor if here else " "
-        style = palette["warning-bold" if marked else "key"]
-        gutter = Segment(mark, under + style if under else style)
+        gutter = Segment(mark, under + palette["warning-bold" if marked else "key"])
         strip = paint(self.model.cells(index, width), width, palette, under, self.scrolled)
-        return Strip.join([Strip([gutter], 1), strip, Strip([bar], 1)])
+        return Strip.join([Strip([gutter], 1), strip, bar])
 
     # Mouse
 

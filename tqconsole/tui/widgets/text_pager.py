@@ -8,7 +8,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tqconsole.tui.model.format import Cell
-from tqconsole.tui.widgets.paint import Palette, paint
+from tqconsole.tui.widgets.paint import Palette, backdrop, paint
 
 __all__ = ["TextPager"]
 
@@ -108,9 +108,10 @@ class TextPager(Widget, can_focus=True, inherit_bindings=False):
         index = self.top + y
         cells: Sequence[Cell] = self._lines[index] if index < len(self._lines) else ()
         found = bool(self.needle) and index < len(self._lines) and self._matches(index)
-        under = self.palette["cursor"] if found else None
+        base = backdrop(self)
+        under = self.palette["cursor"] if found else base
         strip = paint(cells, width, self.palette, under, self.scrolled)
-        bar = Segment(self._bar if self._on_bar(y) else " ", self.palette["bar"])
+        bar = Segment(self._bar if self._on_bar(y) else " ", base + self.palette["bar"])
         return Strip.join([strip, Strip([bar], 1)])
 
     def _on_bar(self, y: int) -> bool:
