@@ -223,6 +223,7 @@ def bench_latency(url: str, args: argparse.Namespace) -> None:
                 times.append((time.perf_counter() - began) * 1e3)
         finally:
             worker.stop()
+            module.app.close()
         cuts = statistics.quantiles(times, n=100)
         rows.append([name, f"{cuts[49]:.2f}", f"{cuts[98]:.2f}"])
         redis.Redis.from_url(url).flushall()

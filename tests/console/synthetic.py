@@ -1,6 +1,7 @@
 """A cluster that exists only as events: the same figures on every machine, at a time of its own."""
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -278,17 +279,9 @@ def demo_cluster(tasks: int = 60, *, seed: int = 7, **options: Any) -> Synthetic
     """A cluster with workers in every state and tasks in every state."""
     source = SyntheticSource(**options)
     chance = random.Random(seed)
-    for name, ago, active, size, load, pool, queues in WORKERS:
-        source.worker(
-            name,
-            ago=ago,
-            active=active,
-            size=size,
-            load=load,
-            pool=pool,
-            processed=4000 + active,
-            queues=queues,
-        )
+    for name, *_ in WORKERS:
+        beat = {"freq": 2.0, "active": 0, "processed": 4000, "loadavg": [0.5, 0.5, 0.5]}
+        source.event("worker-heartbeat", hostname=name, timestamp=source.clock() - 900, **beat)
     source.worker("w3@node7", ago=48.0, active=6, size=16, load=0.1, processed=812)
     source.worker("gone@old-1", ago=90.0, size=None)
     source.event("worker-offline", hostname="gone@old-1", timestamp=source.clock() - 80, freq=2.0)
@@ -309,6 +302,18 @@ def demo_cluster(tasks: int = 60, *, seed: int = 7, **options: Any) -> Synthetic
             args=f"({81700 + number},)",
             kwargs="{'amount': '19.90', 'currency': 'EUR'}" if "billing" in name else "{}",
             retries=chance.randrange(3) if outcome in ("failed", "retried") else 0,
+        )
+    started = Counter(e["hostname"] for e in source.pending if e["type"] == "task-started")
+    for name, ago, active, size, load, pool, queues in WORKERS:
+        source.worker(
+            name,
+            ago=ago,
+            active=active,
+            size=size,
+            load=load,
+            pool=pool,
+            processed=4000 + started[name],
+            queues=queues,
         )
     source.pending.sort(key=lambda event: event["timestamp"])
     source.drain(source.clock())

@@ -26,6 +26,7 @@ DARK = Theme(
         "tq-retry": "#d787ff",
         "tq-cursor": "#26384d",
         "tq-rule": "#3a4450",
+        "tq-dim": "#5a6572",
         "input-selection-background": "#5fafff 35%",
     },
 )
@@ -47,6 +48,7 @@ LIGHT = Theme(
         "tq-retry": "#8a2be2",
         "tq-cursor": "#cfe3f7",
         "tq-rule": "#c0c8d0",
+        "tq-dim": "#98a2ac",
     },
 )
 THEMES = (DARK, LIGHT)
@@ -86,7 +88,7 @@ def make_palette(theme: Theme, contexts: str = "") -> dict[str, Style]:
         "bold": strong,
         "name": strong,
         "muted": _style(muted),
-        "dim": _style(muted, dim=True) if theme.ansi else _style(rule),
+        "dim": _style(variables.get("tq-dim", muted)),
         "accent": _style(accent),
         "started": _style(warning, bold=True),
         "success": _style(success),
@@ -105,7 +107,7 @@ def make_palette(theme: Theme, contexts: str = "") -> dict[str, Style]:
         "tab": _style(muted),
         "tab-here": _style(background, theme.primary, bold=True),
         "brand": _style(background, contexts or theme.primary, bold=True),
-        "bar": _style(theme.primary),
+        "bar": _style(muted),
         "track": _style(rule),
         "cursor": Style(bgcolor=Color.parse(cursor).rich_color),
         "frame": Style(bgcolor=Color.parse(panel).rich_color),

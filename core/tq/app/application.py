@@ -3,42 +3,34 @@
 Source: API.md, "Celery"; celery/app/base.py.
 """
 
-import os
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
-from zoneinfo import ZoneInfo
 
 from tq import signals
 from tq.app import hooks as hooks  # results and canvas find the current application through these
-from tq.app import producer as producing
-from tq.app.calls import Call, SendPlan, origin, prepare
-from tq.app.connections import BACKEND_SETTINGS, BROKER_SETTINGS, open_backend, open_broker
-from tq.app.current import (
-    forget_app,
-    remember_app,
-    set_current_app,
-    set_default_app,
-    shared_tasks,
-)
-from tq.app.define import annotate, make_task, task_name
-from tq.app.modules import import_modules, import_related
+from tq.app.calls import origin
+from tq.app.catalog import Catalog
+from tq.app.configuration import Configuration
+from tq.app.connections import Connections
+from tq.app.current import forget_app, remember_app, set_current_app, set_default_app
+from tq.app.define import task_name
+from tq.app.modules import Discovery, import_related
+from tq.app.producer import Producer, capture
 from tq.app.queues import Queues
 from tq.app.registry import TaskRegistry
 from tq.app.router import Router
+from tq.app.sending import Sending, zone_of
 from tq.app.sources import Sources
-from tq.app.task import SENT_OPTIONS
 from tq.app.task import Task as BaseTask
 from tq.backends.base import Backend
 from tq.brokers.base import Broker
 from tq.clock import LamportClock
-from tq.config import Conf, Settings, mask_password
-from tq.errors import ConfigError
+from tq.config import Conf, mask_password
 from tq.execution.context import Context, current_context, current_task
 from tq.wire.envelope import Message
-from tq.wire.ids import new_id
 
 if TYPE_CHECKING:
     from tq.canvas import Signature
@@ -50,16 +42,12 @@ __all__ = ["TQ"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_BROKER_CONNECTION = "the broker connection"
-_RESULT_CONNECTION = "the result backend"
-
 
 class TQ:
     """An application. Any thread may use it; connections are opened on first use.
 
     Attributes:
         main: Its name, used for tasks defined in `__main__`.
-        finalized: Built-in and shared tasks are registered.
         clock: The Lamport clock of events and commands sent by this process.
         strict_typing: Tasks check their arguments where they are called.
         steps: Kept for Celery's configuration hooks; tq's worker has services instead.
@@ -105,7 +93,6 @@ class TQ:
         self.autofinalize = autofinalize
         self.strict_typing = strict_typing
         self.clock = LamportClock()
-        self.finalized = False
         self.user_options: dict[str, set[Any]] = {}
         self.steps: dict[str, set[Any]] = {}
         self.on_configure = signals.Signal("app.on_configure")
@@ -114,24 +101,19 @@ class TQ:
         self.on_after_fork = signals.Signal("app.on_after_fork")
         settings, attributes = Sources.split(kwargs)
         given = {"broker_url": broker, "result_backend": backend, "include": include}
-        self._sources = Sources({**(changes or {}), **settings, **_present(given)})
+        settings.update((name, value) for name, value in given.items() if value is not None)
+        self._configuration = Configuration(
+            {**(changes or {}), **settings}, namespace, self._about_to_load
+        )
         if config_source is not None:
-            self._sources.set(config_source, namespace, config_source_silent)
-        self._namespace = namespace
-        self._conf = Conf(self._load_settings)
-        self._tasks = TaskRegistry()
-        self._task_cls = task_cls
-        self._task_class: type[BaseTask[..., Any]] | None = None
-        self._lock = threading.RLock()
-        self._producer = producing.Producer(self)
-        self._broker: Broker | None = None
-        self._read_broker: Broker | None = None
-        self._backend: Backend | None = None
+            self._configuration.use(config_source, config_source_silent)
+        self._catalog = Catalog(self, task_cls)
+        self._discovery = Discovery()
+        self._connections = Connections(self.conf)
+        self._producer = Producer(self)
+        self._sending = Sending(self, self._producer)
         self._router: Router | None = None
-        self._control: Any = None
-        self._packages: list[tuple[Any, str | None]] = []
-        self._foreign_plans: dict[str, SendPlan] = {}
-        self._oid = (0, "")
+        self._control: Control | None = None
         for name, value in attributes.items():
             setattr(self, name, value)
         remember_app(self)
@@ -162,16 +144,9 @@ class TQ:
 
     def close(self) -> None:
         """Close its connections, and forget it as current application. It may be used again."""
-        with self._lock:
-            open_ones = [self._backend, self._read_broker, self._broker]
-            self._backend = self._read_broker = self._broker = None
-            self._control = None
-            self._producer.forget_declarations()
-            self._conf.unmark_used(_BROKER_CONNECTION)
-            self._conf.unmark_used(_RESULT_CONNECTION)
-        for connection in open_ones:
-            if connection is not None:
-                connection.close()
+        self._control = None
+        self._producer.forget_declarations()
+        self._connections.close()
         forget_app(self)
 
     # -- settings ------------------------------------------------------------------------------
@@ -179,15 +154,14 @@ class TQ:
     @property
     def conf(self) -> Conf:
         """The settings; reading the first one loads them."""
-        return self._conf
+        return self._configuration.conf
 
     @conf.setter
     def conf(self, values: Any) -> None:
-        self._conf.update(values if isinstance(values, Mapping) else dict(values.items()))
+        self.conf.update(values if isinstance(values, Mapping) else dict(values.items()))
 
-    def _load_settings(self) -> Mapping[str, Any]:
+    def _about_to_load(self) -> None:
         self.on_configure.send(sender=self)
-        return self._sources.load()
 
     def config_from_object(
         self, obj: Any, silent: bool = False, force: bool = False, namespace: str | None = None
@@ -203,11 +177,9 @@ class TQ:
         Raises:
             ConfigError: When it is read: the source is missing, or a setting is wrong.
         """
-        self._sources.set(obj, namespace or self._namespace, silent)
-        if self._conf.loaded:
-            self._conf.update(self._sources.load(), source_name="configuration")
-        elif force:
-            self._conf.settings  # noqa: B018 - loads
+        self._configuration.use(obj, silent, namespace)
+        if force:
+            self._configuration.load()
 
     def config_from_envvar(
         self, variable_name: str, silent: bool = False, force: bool = False
@@ -217,33 +189,27 @@ class TQ:
         Raises:
             ConfigError: The variable is not set, and `silent` is False.
         """
-        module = os.environ.get(variable_name)
-        if module:
-            self.config_from_object(module, silent=silent, force=force)
-        elif not silent:
-            raise ConfigError(f"the environment variable {variable_name} is not set")
+        self._configuration.use_variable(variable_name, silent)
+        if force:
+            self._configuration.load()
 
     def add_defaults(self, defaults: Any) -> None:
         """Give settings other defaults: a mapping, or a function that returns one."""
-        values = defaults() if callable(defaults) else defaults
-        self._sources.add_defaults(values)
-        if self._conf.loaded:
-            for name, value in values.items():
-                self._conf.setdefault(name, value)
+        self._configuration.add_defaults(defaults() if callable(defaults) else defaults)
 
     def either(self, default_key: str, *defaults: Any) -> Any:
         """Return the first value that is not None, else a setting."""
         found = next((value for value in defaults if value is not None), None)
-        return self._conf[default_key] if found is None else found
+        return self.conf[default_key] if found is None else found
 
     @property
     def timezone(self) -> tzinfo:
         """The zone of times given without an offset."""
-        return zone_of(self._conf.settings)
+        return zone_of(self.conf.settings)
 
     def uses_utc_timezone(self) -> bool:
         """Tell whether that zone is UTC."""
-        return self._conf.settings.timezone in (None, "UTC")
+        return self.conf.settings.timezone in (None, "UTC")
 
     def now(self) -> datetime:
         """Return the current time in the application's zone."""
@@ -254,25 +220,23 @@ class TQ:
     @property
     def Task(self) -> type[BaseTask[..., Any]]:
         """The class of this application's tasks, for subclassing."""
-        if self._task_class is None:
-            given = self._task_cls
-            if isinstance(given, str):
-                module, _, name = given.replace(":", ".").rpartition(".")
-                given = getattr(import_modules([module])[0], name)
-            root = given or BaseTask
-            self._task_class = type(root.__name__, (root,), {"app": self, "abstract": True})
-        return self._task_class
+        return self._catalog.task_class
 
     @Task.setter
     def Task(self, cls: type[BaseTask[..., Any]]) -> None:
-        self._task_class = cls
+        self._catalog.task_class = cls
+
+    @property
+    def finalized(self) -> bool:
+        """Whether built-in and shared tasks are registered."""
+        return self._catalog.finalized
 
     @property
     def tasks(self) -> TaskRegistry:
         """The registered tasks by name; the first use finalizes the application."""
-        if not self.finalized:
+        if not self._catalog.finalized:
             self.finalize(auto=True)
-        return self._tasks
+        return self._catalog.registry
 
     @overload
     def task(self, function: Callable[P, R], /) -> BaseTask[P, R]: ...
@@ -301,32 +265,13 @@ class TQ:
         options.pop("lazy", None)
 
         def decorate(decorated: Callable[..., Any]) -> Any:
-            return self._define(decorated, dict(options))
+            return self._catalog.define(decorated, dict(options))
 
         if function is None:
             return decorate
         if not callable(function):
             raise TypeError("the task decorator takes options by keyword only")
         return decorate(function)
-
-    def _define(self, function: Callable[..., Any], options: dict[str, Any]) -> Any:
-        if isinstance(function, BaseTask):
-            # Stacked decorators of two applications: each gets its own task of the function.
-            function = function.__wrapped__  # type: ignore[attr-defined] # set by make_task
-        base = options.pop("base", None)
-        # Celery gives each task to every application of the process; here only shared_task does.
-        options.pop("shared", None)
-        name = options.get("name") or self.gen_task_name(
-            getattr(function, "__name__", type(function).__name__), function.__module__
-        )
-        with self._lock:
-            if name in self._tasks:
-                # The same module imported again under another name: the first stays, so that
-                # references to it keep working.
-                return self._tasks[name]
-            task = make_task(self, function, base, options)
-            self._tasks.register(task)
-        return task
 
     def register_task(self, task: Any, **options: Any) -> Any:
         """Register a class-based task.
@@ -335,18 +280,7 @@ class TQ:
             task: A `Task` object or class, with a name or a `run` to name it after.
             **options: Attributes to set.
         """
-        if isinstance(task, type):
-            task = task()
-        task.app = self
-        for name, value in options.items():
-            setattr(task, name, value)
-        if not task.name:
-            kind = type(task)
-            task.name = self.gen_task_name(kind.__name__, kind.__module__)
-        self._tasks.register(task)
-        annotate(task, self._conf.settings.task_annotations)
-        type(task).on_bound(self)
-        return task
+        return self._catalog.add(task, options)
 
     def gen_task_name(self, name: str, module: str) -> str:
         """Return the default name of a task; for overriding.
@@ -366,21 +300,8 @@ class TQ:
         Raises:
             RuntimeError: By first use, and `autofinalize` is off.
         """
-        with self._lock:
-            if self.finalized:
-                return
-            if auto and not self.autofinalize:
-                raise RuntimeError("the application is not finalized: call app.finalize() first")
-            # Set first: registering tasks reads `tasks`.
-            self.finalized = True
-            from tq.app.builtins import register_builtins  # they need this class
-
-            register_builtins(self)
-            for register in shared_tasks():
-                register(self)
-            annotations = self._conf.settings.task_annotations
-            for task in self._tasks.values():
-                annotate(task, annotations)
+        if not self._catalog.finalize(allowed=self.autofinalize or not auto):
+            return
         self.on_after_configure.send(sender=self, source=self._conf)
         self.on_after_finalize.send(sender=self)
 
@@ -405,20 +326,17 @@ class TQ:
         if force:
             import_related(packages, related_name)
         else:
-            self._packages.append((packages, related_name))
+            self._discovery.later(packages, related_name)
 
-    def import_default_modules(self) -> list[Any]:
+    def import_default_modules(self) -> list[ModuleType]:
         """Import everything that defines tasks; the worker and beat call this when they start.
 
         Raises:
             ConfigError: A module is missing or raises.
         """
         signals.import_modules.send(sender=self)
-        settings = self._conf.settings
-        found = import_modules([*settings.imports, *settings.include])
-        while self._packages:
-            packages, related_name = self._packages.pop(0)
-            found += import_related(packages, related_name)
+        settings = self.conf.settings
+        found = self._discovery.import_all([*settings.imports, *settings.include])
         self.finalize()
         return found
 
@@ -444,23 +362,11 @@ class TQ:
         Returns:
             The entry's name.
         """
-        from tq.canvas import Signature, signature  # clients that only send need no canvas
+        from tq.app.periodic import make_entry  # clients that only send need no canvas
 
-        made = sig if isinstance(sig, Signature) else signature(sig, args, kwargs, app=self)
-        if isinstance(sig, Signature) and (args or kwargs):
-            made = sig.clone(tuple(args), dict(kwargs or {}))
-        entry = {
-            "task": made["task"],
-            "schedule": schedule,
-            "args": list(made["args"]),
-            "kwargs": dict(made["kwargs"]),
-            "options": {**made["options"], **opts},
-        }
-        key = name or repr(made)
-        if self._conf.loaded:
-            self._conf.update(beat_schedule={**self._conf.settings.beat_schedule, key: entry})
-        else:
-            self._sources.add_schedule(key, entry)
+        default_name, entry = make_entry(self, schedule, sig, args, kwargs, opts)
+        key = name or default_name
+        self._configuration.add_entry(key, entry)
         return key
 
     # -- connections ---------------------------------------------------------------------------
@@ -472,26 +378,12 @@ class TQ:
         Raises:
             ConfigError: `broker_url` names no broker.
         """
-        return self._broker or self._open_broker()
-
-    def _open_broker(self) -> Broker:
-        with self._lock:
-            if self._broker is None:
-                self._broker = open_broker(self._conf.settings)
-                self._conf.mark_used(BROKER_SETTINGS, _BROKER_CONNECTION)
-            return self._broker
+        return self._connections.broker
 
     @property
     def read_broker(self) -> Broker:
         """The connection for consuming: `broker_read_url` where that is set, else `broker`."""
-        given = self._conf.settings.broker_read_url
-        if not given:
-            return self.broker
-        with self._lock:
-            if self._read_broker is None:
-                url = given if isinstance(given, str) else given[0]
-                self._read_broker = open_broker(self._conf.settings, url)
-            return self._read_broker
+        return self._connections.read_broker
 
     @property
     def backend(self) -> Backend:
@@ -500,26 +392,16 @@ class TQ:
         Raises:
             ConfigError: `result_backend` names no backend.
         """
-        return self._backend or self._open_backend()
+        return self._connections.backend
 
     @backend.setter
     def backend(self, backend: Backend) -> None:
-        self._backend = backend
-
-    def _open_backend(self) -> Backend:
-        with self._lock:
-            if self._backend is None:
-                self._backend = open_backend(self._conf.settings, self.broker, self.thread_oid)
-                self._conf.mark_used(BACKEND_SETTINGS, _RESULT_CONNECTION)
-            return self._backend
+        self._connections.backend = backend
 
     @property
     def oid(self) -> str:
         """The address of this process for replies; a forked child has its own."""
-        pid = os.getpid()
-        if self._oid[0] != pid:
-            self._oid = (pid, new_id())
-        return self._oid[1]
+        return self._connections.oid
 
     @property
     def thread_oid(self) -> str:
@@ -533,8 +415,7 @@ class TQ:
             from tq.control import Control  # few programs send commands
 
             self._control = Control(self)
-        found: Control = self._control
-        return found
+        return self._control
 
     @property
     def events(self) -> Any:
@@ -551,7 +432,7 @@ class TQ:
     @property
     def router(self) -> Router:
         """Finds where calls go, by the current settings."""
-        settings = self._conf.settings
+        settings = self.conf.settings
         router = self._router
         if router is None or router.settings is not settings:
             queues = router.queues if router and router.queues.fits(settings) else Queues(settings)
@@ -582,58 +463,7 @@ class TQ:
             options: Of the call.
             task: The task, where it is registered here.
         """
-        plan = self._plan(name, task)
-        call = prepare(name, args, kwargs, options, plan)
-        self._producer.publish((call,), plan.settings, options)
-        return self._result(call, options)
-
-    def _result(self, call: Call, options: Mapping[str, Any]) -> "AsyncResult":
-        from tq.results import AsyncResult
-
-        result = AsyncResult(call.headers.id, task_name=call.headers.task, app=self)
-        result.ignored = bool(call.headers.ignore_result)
-        if options.get("add_to_parent", True):
-            self.add_trail(result)
-        return result
-
-    def _plan(self, name: str, task: Any) -> SendPlan:
-        """Return what all calls of a task share, made anew when the settings were written since."""
-        settings = self._conf.settings
-        plan: SendPlan | None = task.send_plan if task else self._foreign_plans.get(name)
-        if plan is not None and plan.settings is settings and plan.reply_to == self.oid:
-            return plan
-        plan = self._make_plan(settings, task)
-        if task:
-            task.send_plan = plan
-        else:
-            self._foreign_plans[name] = plan
-        return plan
-
-    def _make_plan(self, settings: Settings, task: Any) -> SendPlan:
-        own: dict[str, Any] = {}
-        if task is not None:
-            own = {name: getattr(task, name) for name in SENT_OPTIONS}
-            own = {name: value for name, value in own.items() if value is not None}
-            # These follow from the settings unless the task says otherwise: the plan holds them.
-            own.pop("serializer", None)
-            own.pop("compression", None)
-            own.pop("priority", None)
-        shadow = getattr(type(task), "shadow_name", None) if task is not None else None
-        return SendPlan(
-            settings=settings,
-            router=self.router,
-            task=task,
-            options=own,
-            ignore_result=None if task is None else bool(task.ignore_result),
-            shadow=task.shadow_name if shadow not in (None, BaseTask.shadow_name) else None,
-            reply_to=self.oid,
-            timezone=zone_of(settings),
-            insecure=settings.allow_insecure_serializers,
-            serializer=(task.serializer if task else None) or settings.task_serializer,
-            compression=(task.compression if task else None) or settings.task_compression,
-            default_priority=task.priority if task else settings.task_default_priority,
-            timelimit=(task.time_limit, task.soft_time_limit) if task else (None, None),
-        )
+        return self._sending.send(name, args, kwargs, options, task)
 
     def send_task(
         self, name: str, args: Any = None, kwargs: Any = None, **options: Any
@@ -666,40 +496,11 @@ class TQ:
             TypeError: The arguments of one do not fit its task; batches before it were sent.
             BrokerConnectionError: The broker did not answer; some may have been sent.
         """
-        from tq.results import AsyncResult, ResultSet
-
-        settings = self._conf.settings
-        plans: dict[str, SendPlan] = {}
-        results: list[AsyncResult] = []
-        calls: list[Call] = []
-        for signature in signatures:
-            name, options = signature["task"], signature["options"]
-            args, kwargs = signature["args"], signature["kwargs"]
-            plan = plans.get(name)
-            if plan is None:
-                plan = plans[name] = self._plan(name, self.tasks.get(name))
-            if plan.task is not None:
-                plan.task.check_arguments(args, kwargs)
-                if settings.task_always_eager:
-                    results.append(plan.task.apply(args, kwargs, **options))
-                    continue
-            call = prepare(name, args, kwargs, options, plan)
-            result = AsyncResult(call.headers.id, None, name, self)
-            if call.headers.ignore_result:
-                result.ignored = True
-            results.append(result)
-            calls.append(call)
-            # Sent as they are made: a generator of a million calls needs the memory of one batch.
-            if len(calls) == producing.BATCH:
-                self._producer.publish(calls, settings)
-                calls.clear()
-        if calls:
-            self._producer.publish(calls, settings)
-        return ResultSet(results, app=self)
+        return self._sending.send_many(signatures)
 
     def capture(self) -> AbstractContextManager[list[Message]]:
         """Collect what this thread or coroutine publishes inside, instead of sending it."""
-        return producing.capture()
+        return capture()
 
     def send_event(self, type_: str, hostname: str | None = None, **fields: Any) -> None:
         """Publish one event at once.
@@ -803,19 +604,10 @@ class TQ:
         """Pickle as a name: the other process has, or makes, an application of it."""
         from tq.app.current import find_or_make
 
-        return (find_or_make, (self.main, self._conf.table(censored=False)))
+        return (find_or_make, (self.main, self.conf.table(censored=False)))
 
     def __repr__(self) -> str:
         """Show name and broker."""
-        url = self._conf.settings.broker_url if self._conf.loaded else None
+        url = self.conf.settings.broker_url if self.conf.loaded else None
         shown = mask_password(url) if isinstance(url, str) else url
         return f"<TQ {self.main or '__main__'} broker={shown or 'embedded'}>"
-
-
-def zone_of(settings: Settings) -> tzinfo:
-    """Return the zone that the settings name; UTC by default."""
-    return ZoneInfo(settings.timezone) if settings.timezone else UTC
-
-
-def _present(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}

@@ -12,9 +12,32 @@ from types import ModuleType
 
 from tq.errors import ConfigError
 
-__all__ = ["import_modules", "import_related", "installed_packages"]
+__all__ = ["Discovery", "import_modules", "import_related", "installed_packages"]
 
 Packages = Iterable[str] | Callable[[], Iterable[str]] | None
+
+
+class Discovery:
+    """The packages of one application whose task modules are still to be imported."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._waiting: list[tuple[Packages, str | None]] = []
+
+    def later(self, packages: Packages, related_name: str | None) -> None:
+        """Import them with the next `import_all`; arguments as for `import_related`."""
+        self._waiting.append((packages, related_name))
+
+    def import_all(self, names: Iterable[str]) -> list[ModuleType]:
+        """Import modules by name, then those that wait.
+
+        Raises:
+            ConfigError: One is missing or raises.
+        """
+        found = import_modules(names)
+        while self._waiting:
+            found += import_related(*self._waiting.pop(0))
+        return found
 
 
 def import_modules(names: Iterable[str]) -> list[ModuleType]:

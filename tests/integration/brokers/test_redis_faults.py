@@ -18,7 +18,16 @@ import pytest
 
 from tests.support.services import RedisServer, redis_server
 from tests.support.waiting import eventually
-from tq.brokers import Broker, Exchange, Message, Queue, Settlement, StoredResult, connect
+from tq.brokers import (
+    Broker,
+    ChordPart,
+    Exchange,
+    Message,
+    Queue,
+    Settlement,
+    StoredResult,
+    connect,
+)
 from tq.brokers.redis.deliveries import read_dead_letter
 from tq.errors import BrokerConnectionError, BrokerError
 from tq.wire.limits import LIMITS
@@ -620,3 +629,22 @@ def test_a_fork_does_not_share_the_parents_socket(broker: Any) -> None:
     assert broker.depths(["q"]) == {"q": 20}
     os.close(read)
     os.close(write)
+
+
+def test_the_last_part_of_a_chord_gets_the_claim_once(broker: Any) -> None:
+    consumer = broker.consume([QUEUE], prefetch=1)
+    send(broker, b"1", b"2", b"3")
+    broker.pool.call("SET", "g.s", 2)
+    first, second, again = take(consumer, 3)
+
+    def part(tag: str, mark: int) -> Settlement:
+        member = b'[1, "%d", "SUCCESS", null]' % mark
+        chord = ChordPart(group_key="g", member=member, mark=f"{mark}:{mark}", score=mark)
+        return Settlement(tag=tag, chord=chord)
+
+    answers = consumer.settle([part(first.tag, 0), part(second.tag, 1), part(again.tag, 1)])
+    assert [answer.done for answer in answers] == [True, True, True]
+    assert [bool(answer.claim) for answer in answers] == [False, True, False]
+    assert broker.pool.call("GET", "g.c").decode() == answers[1].claim
+    assert broker.pool.call("ZCARD", "g.j") == 2
+    consumer.close()

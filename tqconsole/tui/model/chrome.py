@@ -62,7 +62,7 @@ def _figures(state: ClusterState, frame: Frame, width: int, symbols: Glyphs) -> 
     events = state.rates["events"].rate(now, _RATE_WINDOW) if "events" in state.rates else None
     coverage = state.coverage()
     short = coverage is not None and coverage < _LOW_COVERAGE
-    share = "?" if coverage is None else f"{coverage * 100:.1f}".rstrip("0").rstrip(".")
+    share = "?" if coverage is None else f"{coverage * 100:.1f}".replace("100.0", "100") + "%"
     silent = sending < len(present)
     if width >= WIDE:
         lag = frame.link.lag
@@ -73,13 +73,13 @@ def _figures(state: ClusterState, frame: Frame, width: int, symbols: Glyphs) -> 
             ),
             (Cell(f"   {symbols.rate} {rate(events)}/s", ""), None),
             (Cell(f"   lag {lag:.1f} s" if lag is not None else "", "muted"), None),
-            (Cell(f"   coverage {share} %", "warning" if short else "muted"), "screen.workers"),
+            (Cell(f"   coverage {share}", "warning" if short else "muted"), "screen.workers"),
             (Cell("  "), None),
         ]
     return [
         (Cell(f"ev {sending}/{len(present)}", "warning" if silent else "muted"), "screen.workers"),
         (Cell(f" {symbols.rate} {rate(events)}/s", ""), None),
-        (Cell(f" cov {share}%", "warning" if short else "muted"), "screen.workers"),
+        (Cell(f" cov {share}", "warning" if short else "muted"), "screen.workers"),
     ]
 
 

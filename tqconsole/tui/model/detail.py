@@ -95,12 +95,12 @@ def summary_lines(task: TaskInfo, context: Context, width: int, symbols: Glyphs)
             Cell(f"{symbols.state(state)} {state}", state_style(state)),
             Cell(f"   run {_run(task, context)}", ""),
             Cell(f"   retries {tries}", "retry" if tries else "muted"),
-            Cell(f"   first seen {age(age_of(task, context.now))} ago", "muted"),
         ]
     ]
     if state == "ORPHAN":
         note = f"its worker {task.worker} is lost; the broker delivers it again when its lease ends"
         lines.extend(_field("", note, width, "error"))
+    lines.extend(_field("seen", f"{age(age_of(task, context.now))} ago", width))
     lines.extend(_field("id", task.uuid, width))
     lines.extend(_field("name", task.name, width, "name"))
     pid = f"   pid {task.pid}" if task.pid else ""
@@ -236,7 +236,7 @@ def _count_fold(lines: list[Cells], symbols: Glyphs) -> None:
         count = int(lines[-1][0].text.split("(")[1].split()[0]) + 1
         lines.pop()
     word = "frame" if count == 1 else "frames"
-    lines.append([Cell(f"   {symbols.ellipsis} ({count} library {word} folded, f shows)", "dim")])
+    lines.append([Cell(f"   {symbols.ellipsis} ({count} library {word} folded)", "dim")])
 
 
 def _frame_line(
@@ -265,8 +265,10 @@ def preview_lines(
 ) -> list[Cells]:
     """Return the task in as much detail as a pane of this size holds."""
     name = task.name or UNKNOWN
-    lines = [heading(f"{task.uuid}  {name}", width, symbols)]
-    if height <= 6:
+    if height > 6:
+        lines = [heading(name, width, symbols)]
+    else:
+        lines = [heading(f"{task.uuid}  {name}", width, symbols)]
         lines.extend(_short_preview(task, context, width, symbols))
         return lines[:height]
     lines.extend(summary_lines(task, context, width, symbols))

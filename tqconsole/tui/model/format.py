@@ -65,7 +65,7 @@ class Glyphs(NamedTuple):
     track: str
     ascending: str
     descending: str
-    follow: str
+    thumb: str
 
     def state(self, name: str) -> str:
         """Return the glyph of a task state."""
@@ -88,13 +88,13 @@ _UNICODE = Glyphs(
     waiting="·", received="○", started="▶", success="✔", failure="✘", retry="↻", revoked="⊘",
     alert="!", unknown="◇", up="✔", busy="●", gone="○", live="●", paused="❚❚", rate="▲",
     cursor="▌", rule="─", pipe="│", ellipsis="…", arrow="▸", fold="▸", wait="⧗", dot="·",
-    bar="█", track="░", ascending="▲", descending="▼", follow="⇣",
+    bar="█", track="░", ascending="▲", descending="▼", thumb="▐",
 )  # fmt: skip
 _ASCII = Glyphs(
     waiting=".", received="o", started=">", success="+", failure="x", retry="~", revoked="-",
     alert="!", unknown="?", up="+", busy="*", gone="o", live="*", paused="||", rate="^",
     cursor=">", rule="-", pipe="|", ellipsis="~", arrow=">", fold=">", wait="..", dot=".",
-    bar="#", track=".", ascending="^", descending="v", follow="v",
+    bar="#", track=".", ascending="^", descending="v", thumb="#",
 )  # fmt: skip
 
 _STATE_STYLES = {

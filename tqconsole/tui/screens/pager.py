@@ -14,7 +14,7 @@ class PagerScreen(ConsoleScreen):
     def __init__(self, console: Console) -> None:
         """Belong to `console`."""
         super().__init__(console)
-        self.pager = TextPager(console.palette, console.symbols.bar, id="pager")
+        self.pager = TextPager(console.palette, console.symbols.thumb, id="pager")
 
     def main(self) -> TextPager:
         """Return the pager."""

@@ -45,7 +45,7 @@ class TasksScreen(TaskActs, ListScreen):
         self.rows = TaskRows(console.source.state, console.symbols)
         self.table = LiveTable(self.rows, console.palette, console.symbols, id="tasks")
         self.filter_bar = LineBar(console.palette, id="filter")
-        self.pane = TextPager(console.palette, console.symbols.bar, id="preview")
+        self.pane = TextPager(console.palette, console.symbols.thumb, id="preview")
         self.pane.can_focus = False
         self.preview = True
         self.zoomed = False

@@ -296,7 +296,7 @@ class LiveTable(Widget, can_focus=True, inherit_bindings=False):
             strip = paint(self.model.header(width), width, palette, base, self.scrolled)
             return Strip.join([blank, strip, blank])
         index = self.top + y - 1
-        thumb = self.symbols.bar if self._bar_cell(y) else " "
+        thumb = self.symbols.thumb if self._bar_cell(y) else " "
         bar = Strip([Segment(thumb, base + palette["bar"])], 1)
         if index >= len(self.model):
             strip = paint(self._empty_line(y - 1) or (), width, palette, base)

@@ -1,0 +1,15 @@
+"""The canvas tests' tasks on tq."""
+
+import os
+
+from tests.support.canvas_tasks import register
+from tq import TQ, chain, group
+from tq.errors import SoftTimeLimitExceeded
+
+app = TQ("canvas", broker=os.environ["PEER_URL"], backend=os.environ["PEER_BACKEND"])
+app.conf.update(
+    broker_lease=float(os.environ.get("PEER_LEASE", "10")),
+    task_allow_error_cb_on_chord_header=os.environ.get("PEER_HEADER_ERRBACKS") == "1",
+    result_extended=True,
+)
+tasks = register(app, chain=chain, group=group, soft_limit=SoftTimeLimitExceeded)

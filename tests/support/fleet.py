@@ -1,0 +1,73 @@
+"""A private server, workers on it, and a client's application, for the canvas tests."""
+
+import itertools
+from typing import Any
+
+import redis
+
+import tq
+from tests.support.canvas_tasks import register
+from tests.support.processes import Process
+from tests.support.services import RedisServer
+from tests.support.waiting import eventually
+from tq.errors import SoftTimeLimitExceeded
+
+TIMEOUT = 20
+
+
+class Fleet:
+    """What a test sends with, and asks what happened."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self.server = server
+        self.url = server.url
+        self.env = {"PEER_BACKEND": server.url, "PEER_MARKS": str(server.socket)}
+        self.redis = redis.Redis(unix_socket_path=str(server.socket), decode_responses=True)
+        self.app = tq.TQ("client", broker=self.url, backend=self.url)
+        limit = SoftTimeLimitExceeded
+        self.t = register(self.app, chain=tq.chain, group=tq.group, soft_limit=limit)
+        self._keys = itertools.count()
+        self.workers: list[Process] = []
+
+    def key(self) -> str:
+        """A name nobody else uses."""
+        return f"key{next(self._keys)}"
+
+    def echoed(self, key: str) -> list[str]:
+        """What `echo` was called with, in order."""
+        return self.redis.lrange(f"echo:{key}", 0, -1)
+
+    def counted(self, key: str) -> int:
+        return int(self.redis.hget("counts", key) or 0)
+
+    def wait_at(self, key: str, count: int = 1) -> None:
+        """Wait until `count` calls stand at a gate."""
+        eventually(lambda: self.counted(f"at {key}") >= count, within=TIMEOUT)
+
+    def open(self, key: str, count: int = 1) -> None:
+        self.redis.rpush(f"gate:{key}", *["go"] * count)
+
+    def is_quiet(self) -> bool:
+        """Whether nothing waits, runs, is delayed, or is about to be dispatched."""
+        waiting = any(
+            self.redis.llen(key) for key in self.redis.scan_iter("celery*", _type="list")
+        )
+        claimed = any(
+            self.redis.get(key) not in (None, "done")
+            for key in self.redis.scan_iter("celery-taskset-meta-*.c", _type="string")
+        )
+        held = self.redis.hlen("unacked") or self.redis.zcard("tq:delayed")
+        started = any(
+            self.redis.hlen(key) for key in self.redis.scan_iter("tq:c:*:started", _type="hash")
+        )
+        return not (waiting or claimed or held or started)
+
+    def settle(self) -> None:
+        """Wait until everything that was set off is over, so that what did not happen never will."""
+        eventually(self.is_quiet, within=TIMEOUT)
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.__exit__(None, None, None)
+        self.app.close()
+        self.redis.close()
