@@ -8,6 +8,7 @@ from typing import Any
 import amqp
 import celery
 import celery.result
+import kombu.pools
 import pytest
 import redis
 from celery import Celery
@@ -96,9 +97,8 @@ def close_celery(app: Celery) -> None:
     client = backend.__dict__.get("client")
     if client is not None:
         client.connection_pool.disconnect()
-    app.amqp.producer_pool.force_close_all()
-    app.pool.force_close_all()
     app.close()
+    kombu.pools.reset()
 
 
 def delete_queues(*names: str) -> None:

@@ -12,15 +12,16 @@ __all__ = ["ACTIONS", "SCREENS", "Action", "available", "for_key", "named"]
 SCREENS: tuple[tuple[str, str, str, str], ...] = (
     ("2", "tasks", "Task", "Tasks"),
     ("3", "workers", "Work", "Workers"),
+    ("4", "queues", "Queu", "Queues"),
     ("9", "log", "Log", "Control log"),
 )
 
-LISTS = frozenset({"tasks", "workers", "log"})
+LISTS = frozenset({"tasks", "workers", "queues", "log"})
 TASKS = frozenset({"tasks"})
 TASKISH = frozenset({"tasks", "task"})
 WORKERS = frozenset({"workers"})
-SORTED = frozenset({"tasks", "workers"})
-COPIED = frozenset({"tasks", "task", "workers", "replies", "log"})
+SORTED = frozenset({"tasks", "workers", "queues"})
+COPIED = frozenset({"tasks", "task", "workers", "queues", "replies", "log"})
 PAGERS = frozenset({"task", "help", "worker", "replies"})
 
 
@@ -100,7 +101,7 @@ ACTIONS: tuple[Action, ...] = (
         ("slash",),
         "filter",
         "Show only what matches; applied while you type.",
-        SORTED,
+        frozenset({"tasks", "workers"}),
         footer=10,
     ),
     Action("find", ("slash", "ctrl+f"), "find", "Find a text on this page.", PAGERS, footer=10),
@@ -123,7 +124,15 @@ ACTIONS: tuple[Action, ...] = (
         ("full_stop",),
         "hide finished",
         "Leave out what is over.",
-        SORTED,
+        TASKS,
+        footer=24,
+    ),
+    Action(
+        "hide_gone",
+        ("full_stop",),
+        "hide gone",
+        "Leave out those that said good-bye.",
+        WORKERS,
         footer=24,
     ),
     Action(

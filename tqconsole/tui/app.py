@@ -19,6 +19,7 @@ from tqconsole.tui.model.sent import SentCommand
 from tqconsole.tui.screens.base import ConsoleScreen
 from tqconsole.tui.screens.control_log import ControlLogScreen
 from tqconsole.tui.screens.help import HelpScreen
+from tqconsole.tui.screens.queues import QueuesScreen
 from tqconsole.tui.screens.replies import RepliesScreen
 from tqconsole.tui.screens.task_detail import TaskScreen
 from tqconsole.tui.screens.tasks import TasksScreen
@@ -96,6 +97,7 @@ class ConsoleApp(App[int]):
         self._screens: dict[str, ConsoleScreen] = {
             "tasks": TasksScreen(self),
             "workers": WorkersScreen(self),
+            "queues": QueuesScreen(self),
             "log": ControlLogScreen(self),
         }
         for name, screen in self._screens.items():

@@ -1,40 +1,28 @@
-"""The application: settings, tasks, connections, and every way to send.
+"""The application: a client with tasks, which it defines, finds, sends and runs programs for.
 
 Source: API.md, "Celery"; celery/app/base.py.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from datetime import datetime, tzinfo
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
 
 from tq import signals
 from tq.app import hooks as hooks  # results and canvas find the current application through these
-from tq.app.calls import origin
 from tq.app.catalog import Catalog
-from tq.app.configuration import Configuration
-from tq.app.connections import Connections
+from tq.app.client import Client
 from tq.app.current import forget_app, remember_app, set_current_app, set_default_app
 from tq.app.define import task_name
 from tq.app.modules import Discovery, import_related
-from tq.app.producer import Producer, capture
-from tq.app.queues import Queues
+from tq.app.producer import Producer
 from tq.app.registry import TaskRegistry
-from tq.app.router import Router
-from tq.app.sending import Sending, zone_of
+from tq.app.sending import Sending
 from tq.app.sources import Sources
 from tq.app.task import Task as BaseTask
-from tq.backends.base import Backend
-from tq.brokers.base import Broker
-from tq.clock import LamportClock
-from tq.config import Conf, mask_password
-from tq.execution.context import Context, current_context, current_task
-from tq.wire.envelope import Message
+from tq.config import mask_password
 
 if TYPE_CHECKING:
     from tq.canvas import Signature
-    from tq.control import Control
     from tq.results import AsyncResult, GroupResult, ResultSet
 
 __all__ = ["TQ"]
@@ -43,12 +31,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class TQ:
+class TQ(Client):
     """An application. Any thread may use it; connections are opened on first use.
 
     Attributes:
         main: Its name, used for tasks defined in `__main__`.
-        clock: The Lamport clock of events and commands sent by this process.
         strict_typing: Tasks check their arguments where they are called.
         steps: Kept for Celery's configuration hooks; tq's worker has services instead.
     """
@@ -92,28 +79,21 @@ class TQ:
         self.main = main
         self.autofinalize = autofinalize
         self.strict_typing = strict_typing
-        self.clock = LamportClock()
         self.user_options: dict[str, set[Any]] = {}
         self.steps: dict[str, set[Any]] = {}
-        self.on_configure = signals.Signal("app.on_configure")
         self.on_after_configure = signals.Signal("app.on_after_configure", ("source",))
         self.on_after_finalize = signals.Signal("app.on_after_finalize")
         self.on_after_fork = signals.Signal("app.on_after_fork")
         settings, attributes = Sources.split(kwargs)
         given = {"broker_url": broker, "result_backend": backend, "include": include}
         settings.update((name, value) for name, value in given.items() if value is not None)
-        self._configuration = Configuration(
-            {**(changes or {}), **settings}, namespace, self._about_to_load
-        )
+        super().__init__({**(changes or {}), **settings}, namespace)
         if config_source is not None:
-            self._configuration.use(config_source, config_source_silent)
+            self.config_from_object(config_source, config_source_silent)
         self._catalog = Catalog(self, task_cls)
         self._discovery = Discovery()
-        self._connections = Connections(self.conf)
         self._producer = Producer(self)
         self._sending = Sending(self, self._producer)
-        self._router: Router | None = None
-        self._control: Control | None = None
         for name, value in attributes.items():
             setattr(self, name, value)
         remember_app(self)
@@ -144,76 +124,9 @@ class TQ:
 
     def close(self) -> None:
         """Close its connections, and forget it as current application. It may be used again."""
-        self._control = None
+        super().close()
         self._producer.forget_declarations()
-        self._connections.close()
         forget_app(self)
-
-    # -- settings ------------------------------------------------------------------------------
-
-    @property
-    def conf(self) -> Conf:
-        """The settings; reading the first one loads them."""
-        return self._configuration.conf
-
-    @conf.setter
-    def conf(self, values: Any) -> None:
-        self.conf.update(values if isinstance(values, Mapping) else dict(values.items()))
-
-    def _about_to_load(self) -> None:
-        self.on_configure.send(sender=self)
-
-    def config_from_object(
-        self, obj: Any, silent: bool = False, force: bool = False, namespace: str | None = None
-    ) -> None:
-        """Read settings from a module, object or mapping, on first use.
-
-        Args:
-            obj: The source, or `module` or `module:attribute`.
-            silent: Ignore a source that is missing.
-            force: Read now.
-            namespace: Prefix of the names, such as `CELERY`.
-
-        Raises:
-            ConfigError: When it is read: the source is missing, or a setting is wrong.
-        """
-        self._configuration.use(obj, silent, namespace)
-        if force:
-            self._configuration.load()
-
-    def config_from_envvar(
-        self, variable_name: str, silent: bool = False, force: bool = False
-    ) -> None:
-        """Read settings from the module that an environment variable names.
-
-        Raises:
-            ConfigError: The variable is not set, and `silent` is False.
-        """
-        self._configuration.use_variable(variable_name, silent)
-        if force:
-            self._configuration.load()
-
-    def add_defaults(self, defaults: Any) -> None:
-        """Give settings other defaults: a mapping, or a function that returns one."""
-        self._configuration.add_defaults(defaults() if callable(defaults) else defaults)
-
-    def either(self, default_key: str, *defaults: Any) -> Any:
-        """Return the first value that is not None, else a setting."""
-        found = next((value for value in defaults if value is not None), None)
-        return self.conf[default_key] if found is None else found
-
-    @property
-    def timezone(self) -> tzinfo:
-        """The zone of times given without an offset."""
-        return zone_of(self.conf.settings)
-
-    def uses_utc_timezone(self) -> bool:
-        """Tell whether that zone is UTC."""
-        return self.conf.settings.timezone in (None, "UTC")
-
-    def now(self) -> datetime:
-        """Return the current time in the application's zone."""
-        return datetime.now(self.timezone)
 
     # -- tasks ---------------------------------------------------------------------------------
 
@@ -369,81 +282,6 @@ class TQ:
         self._configuration.add_entry(key, entry)
         return key
 
-    # -- connections ---------------------------------------------------------------------------
-
-    @property
-    def broker(self) -> Broker:
-        """The connection for publishing, opened on first use.
-
-        Raises:
-            ConfigError: `broker_url` names no broker.
-        """
-        return self._connections.broker
-
-    @property
-    def read_broker(self) -> Broker:
-        """The connection for consuming: `broker_read_url` where that is set, else `broker`."""
-        return self._connections.read_broker
-
-    @property
-    def backend(self) -> Backend:
-        """The result backend, opened on first use.
-
-        Raises:
-            ConfigError: `result_backend` names no backend.
-        """
-        return self._connections.backend
-
-    @backend.setter
-    def backend(self, backend: Backend) -> None:
-        self._connections.backend = backend
-
-    @property
-    def oid(self) -> str:
-        """The address of this process for replies; a forked child has its own."""
-        return self._connections.oid
-
-    @property
-    def thread_oid(self) -> str:
-        """The address that `rpc://` results come back to: the process's, for all its threads."""
-        return self.oid
-
-    @property
-    def control(self) -> "Control":
-        """Sends remote control commands."""
-        if self._control is None:
-            from tq.control import Control  # few programs send commands
-
-            self._control = Control(self)
-        return self._control
-
-    @property
-    def events(self) -> Any:
-        """Sends and receives events."""
-        from tq.app.streams import Streams  # few programs read events
-
-        return Streams(self)
-
-    @property
-    def queues(self) -> Queues:
-        """The queues the application knows."""
-        return self.router.queues
-
-    @property
-    def router(self) -> Router:
-        """Finds where calls go, by the current settings."""
-        settings = self.conf.settings
-        router = self._router
-        if router is None or router.settings is not settings:
-            queues = router.queues if router and router.queues.fits(settings) else Queues(settings)
-            router = self._router = Router(settings, queues)
-        return router
-
-    def select_queues(self, queues: str | Sequence[str] | None = None) -> None:
-        """Consume these queues only."""
-        if queues:
-            self.queues.select(queues)
-
     # -- sending -------------------------------------------------------------------------------
 
     def send(
@@ -498,22 +336,6 @@ class TQ:
         """
         return self._sending.send_many(signatures)
 
-    def capture(self) -> AbstractContextManager[list[Message]]:
-        """Collect what this thread or coroutine publishes inside, instead of sending it."""
-        return capture()
-
-    def send_event(self, type_: str, hostname: str | None = None, **fields: Any) -> None:
-        """Publish one event at once.
-
-        Args:
-            type_: Such as `task-progress`.
-            hostname: The sender; this process by default.
-            **fields: The event's own fields.
-        """
-        from tq.app.streams import publish_event  # few programs send events of their own
-
-        publish_event(self, type_, hostname or origin(), fields)
-
     # -- signatures and results ----------------------------------------------------------------
 
     def signature(self, *args: Any, **kwargs: Any) -> "Signature":
@@ -547,30 +369,6 @@ class TQ:
         from tq.results import ResultSet
 
         return ResultSet(list(results), app=self, **kwargs)
-
-    # -- the running task ----------------------------------------------------------------------
-
-    @property
-    def current_task(self) -> Any:
-        """The task that runs here now, or None."""
-        return current_task()
-
-    @property
-    def current_worker_task(self) -> Any:
-        """The task that runs here now for a worker, or None."""
-        context = current_context()
-        return current_task() if context is not None and not context.called_directly else None
-
-    def current_request(self) -> Context | None:
-        """Return the running task's request, or None outside calls made by messages."""
-        context = current_context()
-        return context if context is not None and context.id else None
-
-    def add_trail(self, result: Any) -> None:
-        """Record a result as a child of the running task; does nothing outside tasks."""
-        context = current_context()
-        if context is not None and current_task().trail:
-            context.children.append(result)
 
     # -- programs ------------------------------------------------------------------------------
 

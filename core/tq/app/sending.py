@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from tq.app.calls import Call, SendPlan, prepare
+from tq.app.options import SENT_OPTIONS
 from tq.app.producer import BATCH, Producer
-from tq.app.task import SENT_OPTIONS, Task
+from tq.app.task import Task
 from tq.config import Settings
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from tq.nodename import anon_name
 from tq.wire.event import encode_events, utc_offset
 
 if TYPE_CHECKING:
-    from tq.app.application import TQ
+    from tq.app.client import Client
 
 __all__ = ["Streams", "publish_event"]
 
 
-def publish_event(app: "TQ", type_: str, hostname: str, fields: Mapping[str, Any]) -> None:
+def publish_event(app: "Client", type_: str, hostname: str, fields: Mapping[str, Any]) -> None:
     """Publish one event at once, singly, as Celery's tasks do.
 
     Args:
@@ -44,7 +44,7 @@ def publish_event(app: "TQ", type_: str, hostname: str, fields: Mapping[str, Any
 class Streams:
     """`app.events`."""
 
-    def __init__(self, app: "TQ") -> None:
+    def __init__(self, app: "Client") -> None:
         """Use `app`'s broker and settings."""
         self._app = app
 

@@ -12,7 +12,14 @@ from typing import Any
 from tq.canvas.group import count_parts, group
 from tq.canvas.plan import Plan
 from tq.canvas.sender import Sender
-from tq.canvas.signature import Signature, as_list, as_signature, maybe_signature, new_id
+from tq.canvas.signature import (
+    Signature,
+    as_list,
+    as_signature,
+    as_signatures,
+    maybe_signature,
+    new_id,
+)
 from tq.errors import BrokerConnectionError, ChordError, TQError
 from tq.results import GroupResult, allow_join_result, result_from_tuple
 from tq.states import FAILURE, PROPAGATE_STATES
@@ -280,7 +287,8 @@ class chord(Signature):
 def _as_group(header: Any, app: Any) -> group:
     if isinstance(header, Mapping):
         found = as_signature(header, app)
-        return found if isinstance(found, group) else group(found, app=app)
+        # A chain as header is its steps, side by side. Source: celery/canvas.py, `_maybe_group`.
+        return found if isinstance(found, group) else group(as_signatures(found, app), app=app)
     return group(header, app=app)
 
 

@@ -38,7 +38,10 @@ class group(Signature):
     def __init__(self, *tasks: Any, **options: Any) -> None:
         """Hold `tasks`; `options` apply to every member when it is sent."""
         app = options.pop("app", None)
-        found = as_signatures(tasks[0] if len(tasks) == 1 else tasks, app)
+        given: Any = tasks[0] if len(tasks) == 1 else tasks
+        if isinstance(given, Mapping) and given["subtask_type"] == "chain":
+            given = (given,)
+        found = as_signatures(given, app)
         super().__init__(
             "celery.group", (), {"tasks": found}, subtask_type="group", app=app, **options
         )

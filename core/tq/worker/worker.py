@@ -182,8 +182,12 @@ class Worker:
         ]
         if settings.worker_enable_remote_control:
             self.services.append(self._make_control())
-        if self.state.autoscaler is not None:
-            self.services.append(self.state.autoscaler)
+        if options.autoscale is not None:
+            scaler = Autoscaler(
+                self.loop, self.pool, lambda: len(self.dispatcher.requests), *options.autoscale
+            )
+            self.state.autoscaler = scaler
+            self.services.append(scaler)
 
     # Building.
 
@@ -250,7 +254,7 @@ class Worker:
 
     def _make_state(self) -> WorkerState:
         app = self.app
-        state = WorkerState(
+        return WorkerState(
             app=app,
             hostname=self.hostname,
             clock=self.clock,
@@ -270,11 +274,6 @@ class Worker:
                 "broker": broker_info(app.broker.url, app.broker.driver),
             },
         )
-        if self.options.autoscale is not None:
-            state.autoscaler = Autoscaler(
-                self.loop, self.pool, lambda: len(self.dispatcher.requests), *self.options.autoscale
-            )
-        return state
 
     def _make_control(self) -> RemoteControl:
         settings = self.app.conf.settings

@@ -15,9 +15,7 @@ def start(pool: str, **env: str) -> Iterator[Fleet]:
     fleet = Fleet(server)
     try:
         fleet.workers.append(
-            tq_worker(
-                server.url, "-A", "tests.support.canvas_app", "-P", pool, **fleet.env, **env
-            )
+            tq_worker(server.url, "-A", "tests.support.canvas_app", "-P", pool, **fleet.env, **env)
         )
         yield fleet
         # A worker that lives but logged an internal error has lost something.

@@ -72,35 +72,43 @@ def test_group_at_the_end_of_a_member_keeps_its_place(t):
             lambda t: chain(t.identity.s(42), group(t.identity.s(), t.identity.s())), [42, 42]
         ),
         pytest.param(
-            lambda t: t.add.si(1, 0)
-            | group(t.add.s(1), t.add.s(1))
-            | group(t.xsum.s(), t.xsum.s())
-            | t.xsum.s(),
+            lambda t: (
+                t.add.si(1, 0)
+                | group(t.add.s(1), t.add.s(1))
+                | group(t.xsum.s(), t.xsum.s())
+                | t.xsum.s()
+            ),
             8,
         ),
         pytest.param(
-            lambda t: t.add.si(1, 0)
-            | group(t.add.s(1), t.add.s(1))
-            | t.xsum.s()
-            | t.add.s(1)
-            | group(t.add.s(1), t.add.s(1))
-            | t.xsum.s(),
+            lambda t: (
+                t.add.si(1, 0)
+                | group(t.add.s(1), t.add.s(1))
+                | t.xsum.s()
+                | t.add.s(1)
+                | group(t.add.s(1), t.add.s(1))
+                | t.xsum.s()
+            ),
             12,
         ),
         pytest.param(
-            lambda t: t.add.si(1, 0)
-            | group(t.add.s(1), t.add.s(1))
-            | t.xsum.s()
-            | t.add.s(1)
-            | chord(group(t.add.s(1), t.add.s(1)), t.xsum.s()),
+            lambda t: (
+                t.add.si(1, 0)
+                | group(t.add.s(1), t.add.s(1))
+                | t.xsum.s()
+                | t.add.s(1)
+                | chord(group(t.add.s(1), t.add.s(1)), t.xsum.s())
+            ),
             12,
         ),
         pytest.param(
-            lambda t: t.add.si(1, 0)
-            | group(t.add.s(1), t.add.s(1))
-            | t.xsum.s()
-            | t.add.s(1)
-            | group(t.add.s(1), t.add.s(1)),
+            lambda t: (
+                t.add.si(1, 0)
+                | group(t.add.s(1), t.add.s(1))
+                | t.xsum.s()
+                | t.add.s(1)
+                | group(t.add.s(1), t.add.s(1))
+            ),
             [6, 6],
         ),
         *(

@@ -71,6 +71,7 @@ class Cluster:
     def close(self) -> None:
         for worker in self.workers:
             worker.__exit__(None, None, None)
+        self.app.control.close()
         self.app.close()
         self.redis.close()
         self.raw.close()

@@ -206,7 +206,9 @@ def _node_lines(
         after = duration(max(0.0, now - sent.sent_at))
     else:
         mark, style = Cell(f" {symbols.busy} ", "warning"), "warning"
-        text, after = f"no reply in {sent.timeout:g}s: {explain(node)}", "-"
+        quiet = sent.method == "shutdown"  # a worker that stops does not answer
+        begin = "shutdown is not answered" if quiet else f"no reply in {sent.timeout:g}s"
+        text, after = f"{begin}: {explain(node)}", "-"
     pieces = _broken(text.replace("\n", " "), text_width)[:4]
     first = [
         mark,

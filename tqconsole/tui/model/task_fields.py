@@ -46,7 +46,9 @@ class Context:
     marked: Collection[str] = frozenset()
 
     def state(self, task: TaskInfo) -> str:
-        """Return the state to show of a task."""
+        """Return the state to show of a task; only two of them depend on more than events."""
+        if task.state not in ("STARTED", "PENDING"):
+            return str(task.state)
         return self.status(task, self.now)
 
 

@@ -97,7 +97,7 @@ class TaskRows:
         changed = self.state.changes(self._version) if self._version >= 0 else None
         self._version = self.state.version
         if changed is None:
-            self.rebuild()
+            self._take_all()
             return True
         for gap in gaps[self._gaps_seen :]:
             self._add(gap)
@@ -110,17 +110,19 @@ class TaskRows:
         return bool(changed)
 
     def rebuild(self) -> None:
-        """Look at every task again, after a change of filter or a long absence."""
-        tasks = self._items_by_arrival() if self.frozen else self._all_tasks()
-        keeps = self._keeps
-        self._rows = [number for number, item in tasks if isinstance(item, Gap) or keeps(item)]
-        self._evicted = self.state.evicted
+        """Filter everything again, after a change of the filter."""
+        # numbers only grow, so the items stand in the order of arrival
+        if self.hide_finished or self.filter is not EVERYTHING:
+            keeps = self._keeps
+            self._rows = [
+                n for n, item in self._items.items() if isinstance(item, Gap) or keeps(item)
+            ]
+        else:
+            self._rows = list(self._items)
         self._resort(True, at_once=True)
 
-    def _items_by_arrival(self) -> list[tuple[int, Item]]:
-        return sorted(self._items.items())
-
-    def _all_tasks(self) -> list[tuple[int, Item]]:
+    def _take_all(self) -> None:
+        """Look at every task of the cluster again, at the start or after a long absence."""
         known = self.state.tasks
         for task_id in [task_id for task_id in self._numbers if task_id not in known]:
             self._forget(task_id)
@@ -131,7 +133,8 @@ class TaskRows:
                 self._next += 1
             self._items[number] = task
             self._note_queue(task)
-        return self._items_by_arrival()
+        self._evicted = self.state.evicted
+        self.rebuild()
 
     def _take(self, task: TaskInfo) -> None:
         """Put a changed task where it belongs, or take it out."""
@@ -181,7 +184,7 @@ class TaskRows:
         if gone:
             self._rows = [number for number in self._rows if number not in gone]
         if len(self._numbers) > len(known) + 1000:
-            self.rebuild()
+            self._take_all()
 
     def _forget(self, task_id: str) -> int:
         number = self._numbers.pop(task_id)

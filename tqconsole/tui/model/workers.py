@@ -182,6 +182,8 @@ class WorkerRows:
         facts = self.facts(worker.hostname)
         slots = facts.size if facts else None
         active = self._active(worker)
+        if self.status(worker) is WorkerStatus.GONE:
+            return Cell("-", "muted")
         full = slots is not None and active is not None and active >= slots
         text = f"{UNKNOWN if active is None else active}/{UNKNOWN if slots is None else slots}"
         return Cell(text, "warning-bold" if full else "")
@@ -196,7 +198,10 @@ class WorkerRows:
 
     def _beat(self, worker: WorkerInfo) -> Cell:
         status = self.status(worker)
-        text = heartbeat_age(worker.silence(self.now))
+        silence = worker.silence(self.now)
+        if worker.offline_at is not None:
+            silence = self.now - worker.offline_at
+        text = heartbeat_age(silence)
         if status is WorkerStatus.UP:
             return Cell(text, "muted")
         word = {
@@ -220,6 +225,8 @@ class WorkerRows:
         return self._fact(pool_text(facts), facts)
 
     def _load(self, worker: WorkerInfo) -> Cell:
+        if self.status(worker) is WorkerStatus.GONE:
+            return Cell("-", "muted")
         return Cell(f"{worker.loadavg[0]:.1f}") if worker.loadavg else Cell(UNKNOWN, "muted")
 
     def _throughput(self, worker: WorkerInfo) -> Cell:

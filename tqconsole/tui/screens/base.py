@@ -150,7 +150,7 @@ class ConsoleScreen(Screen[None], inherit_bindings=False):
             crumbs=self.crumbs(),
         )
         self.header.show(header_line(source.state, frame, width, console.symbols))
-        here = self.key if self.key in ("tasks", "workers", "log") else self.tab_of()
+        here = self.tab_of()
         self.tabs.show(tab_line(here, console.now, width, source.read_only, self.badges()))
         low = self.size.height < LOW
         self.status.display = not (low and self.prompt.is_open)

@@ -100,7 +100,7 @@ class WorkersScreen(ListScreen):
         )
         right: list[Piece] = [(Cell(f"sort {self.rows.sort.upper()} {arrow} ", "muted"), "sort")]
         if self.rows.hide_gone:
-            right.insert(0, (Cell("gone hidden  ", "warning"), "hide_finished"))
+            right.insert(0, (Cell("gone hidden  ", "warning"), "hide_gone"))
         return two_sided(left, right, self.size.width)
 
     def missed(self) -> int:
@@ -134,7 +134,7 @@ class WorkersScreen(ListScreen):
         self.console.paused = not self.console.paused
         self.tick()
 
-    def do_hide_finished(self) -> None:
+    def do_hide_gone(self) -> None:
         """Leave out workers that said good-bye, or show them again."""
         self.rows.hide_gone = not self.rows.hide_gone
         self.tick()
