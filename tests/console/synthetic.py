@@ -287,7 +287,7 @@ def demo_cluster(tasks: int = 60, *, seed: int = 7, **options: Any) -> Synthetic
     source.event("worker-offline", hostname="gone@old-1", timestamp=source.clock() - 80, freq=2.0)
     workers = [name for name, *_ in WORKERS]
     for number in range(tasks):
-        task_id = "%08x-5b1e-4d0c-9f1a-%012x" % (chance.getrandbits(32), number)
+        task_id = f"{chance.getrandbits(32):08x}-5b1e-4d0c-9f1a-{number:012x}"
         name, queue, runtime = NAMES[chance.randrange(len(NAMES))]
         outcome = OUTCOMES[chance.randrange(len(OUTCOMES))]
         ago = (tasks - number) * 2.0

@@ -30,8 +30,8 @@ def worker(request: pytest.FixtureRequest, server: RedisServer) -> Iterator[Proc
         process = celery_worker(server.url, name="w1@live", PEER_BACKEND=server.url)
     else:
         process = tq_worker(server.url, "-E", name="w1@live")
-    yield process
-    process.close()
+    with process:
+        yield process
 
 
 async def until(app: ConsoleApp, condition: Callable[[], bool], within: float = 20.0) -> None:
@@ -46,13 +46,10 @@ async def until(app: ConsoleApp, condition: Callable[[], bool], within: float = 
 
 
 def keys_of(server: RedisServer) -> set[str]:
+    """Who is bound to events and replies."""
+    keys = ("_kombu.binding.celeryev", "_kombu.binding.reply.celery.pidbox")
     with redis.Redis(unix_socket_path=str(server.socket), decode_responses=True) as client:
-        members = {
-            str(member)
-            for key in ("_kombu.binding.celeryev", "_kombu.binding.reply.celery.pidbox")
-            for member in client.smembers(key)
-        }
-        return members
+        return {str(member) for key in keys for member in client.smembers(key)}
 
 
 async def test_a_live_cluster_is_shown_and_commanded(server: RedisServer, worker: Process) -> None:

@@ -39,7 +39,9 @@ class CeleryCommands:
         """`inspect` or `control` with --json: the reply of our worker."""
         done = self.run(group, "-t", "10", "-d", self.pair.node, "-j", *argv)
         assert done["code"] == 0, done
-        return json.loads(done["out"])[self.pair.node]
+        answer = json.loads(done["out"])
+        # Celery prints `inspect` as an object, `control` as a list of objects.
+        return (answer[0] if isinstance(answer, list) else answer)[self.pair.node]
 
     def close(self) -> None:
         self._process.stdin.close()
@@ -55,7 +57,7 @@ def pair(request: pytest.FixtureRequest, server: RedisServer) -> Iterator[Pair]:
     made.peer = "tq"
     made.node = f"tq-{made.node}"
     try:
-        yield made.start("-c", "1")
+        yield made.start()
     finally:
         made.close()
 
@@ -134,7 +136,7 @@ def test_stats_have_what_celerys_tools_read(celery: CeleryCommands) -> None:
         stats
     )
     assert stats["pid"] == celery.pair.worker.pid
-    assert stats["pool"]["max-concurrency"] == 1
+    assert stats["pool"]["max-concurrency"] == 2
     assert len(stats["pool"]["processes"]) == 1
     assert "guest:guest" not in json.dumps(stats)
 
@@ -207,7 +209,7 @@ def test_terminate_ends_the_running_task(celery: CeleryCommands, load: dict[str,
 
 
 def test_celerys_event_dump_shows_a_whole_task(pair: Pair) -> None:
-    argv = [sys.executable, "-u", "-W", "ignore", "-m", "celery", "-b", pair.broker, "events", "-d"]
+    argv = [sys.executable, "-u", "-W", "ignore", "-m", "celery", "-b", pair.broker, "events", "--dump"]
     with Process(argv, pair.broker) as dump:
         dump.wait_for("starting capture")
         # Subscribed once the first heartbeat is seen.

@@ -68,18 +68,17 @@ def _first_url(given: str | tuple[str, ...] | None) -> str | None:
     return given
 
 
-def open_broker(settings: Settings, url: str | None = None) -> Broker:
-    """Make the connection for publishing; nothing is opened before it is used.
+def open_broker(settings: Settings, url: str | tuple[str, ...] | None = None) -> Broker:
+    """Make a connection to the broker; nothing is opened before it is used.
 
     Args:
         settings: The application's.
-        url: Another address than the settings'.
+        url: Another address than the settings' `broker_url`, or several that stand for one another.
 
     Raises:
         ConfigError: The address names no broker.
     """
-    chosen = url or _first_url(settings.broker_write_url) or _first_url(settings.broker_url)
-    return connect_broker(chosen, _broker_options(settings))
+    return connect_broker(url or settings.broker_url, _broker_options(settings))
 
 
 def _broker_options(settings: Settings) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class TQ(Client):
         self._catalog = Catalog(self, task_cls)
         self._discovery = Discovery()
         self._producer = Producer(self)
-        self._sending = Sending(self, self._producer)
+        self._sending = Sending(self, self._producer, self._connections)
         for name, value in attributes.items():
             setattr(self, name, value)
         remember_app(self)

@@ -155,13 +155,13 @@ class Client:
 
     @property
     def oid(self) -> str:
-        """The address of this process for replies; a forked child has its own."""
+        """The name of this process among those of the application; a forked child has its own."""
         return self._connections.oid
 
     @property
     def thread_oid(self) -> str:
         """The address that `rpc://` results come back to: the process's, for all its threads."""
-        return self.oid
+        return self._connections.reply_to
 
     @property
     def control(self) -> "Control":

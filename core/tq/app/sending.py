@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from tq.app.calls import Call, SendPlan, prepare
+from tq.app.connections import Connections
 from tq.app.options import SENT_OPTIONS
 from tq.app.producer import BATCH, Producer
 from tq.app.task import Task
@@ -27,9 +28,10 @@ _PLANNED = frozenset({"serializer", "compression", "priority"})
 class Sending:
     """Sends the calls of one application. Any thread may use it."""
 
-    def __init__(self, app: "TQ", producer: Producer) -> None:
-        """Publish through `producer`."""
+    def __init__(self, app: "TQ", producer: Producer, connections: Connections) -> None:
+        """Publish through `producer`, with results to `connections.reply_to`."""
         self._app = app
+        self._connections = connections
         self._producer = producer
         # Grows with the names of the program's tasks, not with the calls.
         self._foreign_plans: dict[str, SendPlan] = {}
@@ -88,7 +90,11 @@ class Sending:
         app = self._app
         settings = app.conf.settings
         plan: SendPlan | None = task.send_plan if task else self._foreign_plans.get(name)
-        if plan is not None and plan.settings is settings and plan.reply_to == app.oid:
+        if (
+            plan is not None
+            and plan.settings is settings
+            and plan.reply_to is self._connections.address
+        ):
             return plan
         plan = self._make_plan(settings, task)
         if task:
@@ -112,7 +118,7 @@ class Sending:
             options=own,
             ignore_result=None if task is None else bool(task.ignore_result),
             shadow=shadow,
-            reply_to=self._app.oid,
+            reply_to=self._connections.reply_to,
             timezone=zone_of(settings),
             insecure=settings.allow_insecure_serializers,
             serializer=(task.serializer if task else None) or settings.task_serializer,

@@ -29,11 +29,7 @@ from tq.errors import (
 )
 from tq.wire.message import read_body, read_headers
 
-pytestmark = [
-    pytest.mark.timeout(60),
-    # Celery's own objects leave sockets to the garbage collector.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.timeout(60)
 
 
 class Proxy:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import amqp.exceptions
-from kombu import connection as kombu_connection
 
 from tq.brokers.base import Message
 from tq.brokers.kombu_adapter.entities import (
@@ -17,12 +16,11 @@ from tq.brokers.kombu_adapter.entities import (
     from_kombu,
     properties_for,
 )
+from tq.brokers.kombu_adapter.sockets import KombuConnection
 from tq.errors import BrokerConnectionError
 
 __all__ = ["Address", "Link", "is_amqp"]
 
-# Kombu has no types.
-_Connection: Any = kombu_connection.Connection
 _CONNECTION_OPTIONS = ("connect_timeout", "ssl", "login_method", "failover_strategy")
 # Nothing waits longer than this for the server's answer.
 _ANSWER_SECONDS = 10.0
@@ -88,7 +86,7 @@ class Address:
         settings = dict(self._settings)
         if timeout is not None:
             settings["connect_timeout"] = timeout
-        connection = _Connection(
+        connection = KombuConnection(
             self.url, heartbeat=heartbeat, transport_options=self._transport_options, **settings
         )
         try:
@@ -97,7 +95,7 @@ class Address:
             )
             return Link(connection, amqp=self.amqp)
         except BaseException:
-            connection.release()
+            connection.close_for_good()
             raise
 
 
@@ -123,6 +121,9 @@ class Link:
     def channel(self) -> Any:
         """The channel; opened again after an error closed it."""
         if self._channel is None or not getattr(self._channel, "is_open", True):
+            # Kombu would connect anew, and what was consumed on the old connection were gone.
+            if self.amqp and not self._connection.connected:
+                raise BrokerConnectionError("the connection is lost")
             self._channel = self._connection.channel()
             self._published = 0
             self._unconfirmed.clear()
@@ -204,6 +205,10 @@ class Link:
         # Closing is a courtesy to the server, and fails when the connection did.
         with contextlib.suppress(Exception):
             channel.close()
+
+    def cancel(self, tag: str) -> None:
+        """End a consumer."""
+        self.channel.basic_cancel(tag)
 
     def consume(
         self, queue: str, tag: str, arrived: Callable[[Message, Any, bool], None], *, no_ack: bool
@@ -308,6 +313,4 @@ class Link:
 
     def close(self) -> None:
         """Close the connection, whatever state it is in."""
-        # It is being thrown away, often because it is broken already.
-        with contextlib.suppress(Exception):
-            self._connection.release()
+        self._connection.close_for_good()

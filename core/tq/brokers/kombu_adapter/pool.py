@@ -26,6 +26,7 @@ class Pool:
         self._lock = threading.Lock()
         self._idle: list[Link] = []
         self._pid = os.getpid()
+        self._closings = 0
 
     @contextmanager
     def link(self) -> Iterator[Link]:
@@ -35,6 +36,7 @@ class Pool:
             BrokerError: Whatever went wrong, translated.
         """
         with translate_errors(self._url):
+            closings = self._closings
             link = self._take()
             try:
                 yield link
@@ -42,9 +44,9 @@ class Pool:
                 link.close()
                 raise
             except BaseException:
-                self._give_back(link)
+                self._give_back(link, closings)
                 raise
-            self._give_back(link)
+            self._give_back(link, closings)
 
     def _take(self) -> Link:
         if self._pid != os.getpid():
@@ -58,9 +60,10 @@ class Pool:
                 return link
             link.close()
 
-    def _give_back(self, link: Link) -> None:
+    def _give_back(self, link: Link, closings: int) -> None:
+        """Keep a link for the next, unless the pool was closed while it was lent."""
         with self._lock:
-            if len(self._idle) < self._size:
+            if closings == self._closings and len(self._idle) < self._size:
                 self._idle.append(link)
                 return
         link.close()
@@ -71,10 +74,11 @@ class Pool:
         self._idle, self._pid = [], os.getpid()
 
     def close(self) -> None:
-        """Close the idle links; the pool can be used again."""
+        """Close every link, those in use when they come back; the pool can be used again."""
         if self._pid != os.getpid():
             self._forget()
         with self._lock:
             links, self._idle = self._idle, []
+            self._closings += 1
         for link in links:
             link.close()

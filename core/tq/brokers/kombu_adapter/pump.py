@@ -70,7 +70,11 @@ class Pump:
             BrokerError: That failed; there will be no further attempt.
         """
         self._thread.start()
-        self._started.result()
+        try:
+            self._started.result()
+        except BaseException:
+            self.close()
+            raise
 
     def order(self, action: Callable[[Link], Any]) -> None:
         """Have something done on the connection; forgotten if the connection is lost first."""

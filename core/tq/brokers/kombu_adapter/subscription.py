@@ -40,6 +40,7 @@ class KombuSubscription:
         self._waiting: deque[Message] = deque()
         self._is_lost = threading.Event()
         self._open = True
+        self._tag = f"tq.{os.getpid()}.{next(_numbers)}"
         self._bell = Doorbell()
         self._pump = Pump(
             address,
@@ -58,8 +59,7 @@ class KombuSubscription:
 
     def _begin(self, link: Link) -> None:
         link.declare([kombu_queue(self._queue)])
-        tag = f"tq.{os.getpid()}.{next(_numbers)}"
-        link.consume(self._queue.name, tag, self._arrived, no_ack=True)
+        link.consume(self._queue.name, self._tag, self._arrived, no_ack=True)
 
     def _arrived(self, message: Message, raw_tag: Any, redelivered: bool) -> None:
         if len(message.body) > LIMITS.message or len(self._waiting) >= _MAX_WAITING:
@@ -67,6 +67,12 @@ class KombuSubscription:
             return
         self._waiting.append(message)
         self._bell.ring()
+
+    def _remove(self, link: Link) -> None:
+        # First the consumer: deleting a queue under it is answered with an error that ends the
+        # connection. An auto-delete queue is gone with it, and deleting it once more is harmless.
+        link.cancel(self._tag)
+        link.delete(self._queue.name)
 
     def _lost(self) -> None:
         self._is_lost.set()
@@ -108,7 +114,7 @@ class KombuSubscription:
         self._open = False
         try:
             if not self._is_lost.is_set():
-                self._pump.ask(lambda link: link.delete(self._queue.name))
+                self._pump.ask(self._remove)
         except BrokerError:
             pass  # an exclusive queue went with its connection; others expire by themselves
         finally:

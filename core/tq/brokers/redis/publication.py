@@ -33,24 +33,22 @@ class DeliveryTags:
 
     def __init__(self) -> None:
         """Start with a random prefix."""
-        self._pid = -1
-        self._prefix = ""
+        self.restart()
+
+    def restart(self) -> None:
+        """Choose a new prefix; a forked child must, or it would repeat its parent's tags."""
+        text = secrets.token_hex(10)
+        self._prefix = f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-"
         self._numbers = itertools.count()
 
     def next(self) -> str:
         """Return a tag that no other process and no other call returns; safe between threads."""
-        if self._pid != os.getpid():
-            self._restart()
         return f"{self._prefix}{next(self._numbers) & 0xFFFFFFFFFFFF:012x}"
-
-    def _restart(self) -> None:
-        """Choose a new prefix: this is the first call, or the process was forked."""
-        text = secrets.token_hex(10)
-        self._prefix = f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-"
-        self._pid = os.getpid()
 
 
 tags = DeliveryTags()
+# Asking for the process's id at each tag instead would cost 1 us a message.
+os.register_at_fork(after_in_child=tags.restart)
 
 
 def publish_commands(messages: Iterable[Message], keys: Keys) -> list[tuple[Argument, ...]]:
