@@ -60,9 +60,12 @@ def _flat_repr(obj: Any) -> str | None:
         items = (obj,)
     else:
         return None
-    if len(items) > _FAST_ITEMS or not _FLAT.issuperset(map(type, items)):
+    if len(items) > _FAST_ITEMS:
         return None
-    if any(len(item) > 256 for item in items if type(item) is str):
+    kinds = set(map(type, items))
+    if not _FLAT.issuperset(kinds):
+        return None
+    if str in kinds and any(len(item) > 256 for item in items if type(item) is str):
         return None
     try:
         return repr(obj)

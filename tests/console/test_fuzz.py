@@ -8,7 +8,7 @@ from textual.geometry import Size
 from tests.console.synthetic import NAMES, OUTCOMES, WORKERS, demo_cluster
 
 KEYS = (
-    *"jkgGfpswzirt.*\\yC XLIVK+_nNa123490:/?q[]-hl", "escape", "enter", "space", "up", "down", "pageup",
+    *"jkgGfpswzirt.*\\yC XLIVK+_nNa123490:/?[]-hl", "escape", "enter", "space", "up", "down", "pageup",
     "pagedown", "home", "end", "left", "right", "tab", "ctrl+d", "ctrl+u", "ctrl+r", "backspace",
 )  # fmt: skip
 SIZES = ((80, 24), (40, 10), (160, 48), (300, 100), (23, 7))

@@ -122,3 +122,25 @@ async def test_a_silent_minority_is_amber_in_the_header(console) -> None:
         cell = next(cell for cell in header.cells if cell.text.startswith("ev "))
         assert cell.text == "ev 5/6"
         assert cell.style == "warning"
+
+
+async def test_a_typed_control_command_asks_before_it_changes_anything(console) -> None:
+    async with console() as c:
+        await c.press("colon")
+        await c.type("ctl shutdown")
+        await c.press("enter")
+        assert isinstance(c.screen, ConfirmScreen)
+        assert not c.source.commands
+        await c.press("escape", "colon")
+        await c.type("ctl ping")
+        await c.press("enter")
+        assert [sent.method for sent in c.source.commands] == ["ping"]
+
+
+async def test_a_typed_control_command_is_refused_when_read_only(console) -> None:
+    async with console(demo_cluster(read_only=True)) as c:
+        await c.press("colon")
+        await c.type("ctl shutdown")
+        await c.press("enter")
+        assert not c.source.commands
+        assert "read-only" in c.lines()[-1]

@@ -148,7 +148,7 @@ def test_active_queues_name_the_queue(celery: CeleryCommands) -> None:
 
 
 def test_conf_and_report_answer(celery: CeleryCommands) -> None:
-    assert celery.ask("inspect", "conf")["task_default_queue"] == celery.pair.queue
+    assert celery.ask("inspect", "conf")["worker_send_task_events"] is True
     report = celery.ask("inspect", "report")["ok"]
     assert "tq" in report
     assert "guest:guest" not in report
@@ -171,9 +171,9 @@ def test_rate_and_time_limits_are_set_and_refused(celery: CeleryCommands) -> Non
 
 def test_the_pool_grows_and_shrinks(celery: CeleryCommands) -> None:
     assert celery.ask("control", "pool_grow", "1") == {"ok": "pool will grow"}
-    eventually(lambda: celery.ask("inspect", "stats")["pool"]["max-concurrency"] == 2, within=10)
+    eventually(lambda: celery.ask("inspect", "stats")["pool"]["max-concurrency"] == 3, within=10)
     assert celery.ask("control", "pool_shrink", "1") == {"ok": "pool will shrink"}
-    eventually(lambda: celery.ask("inspect", "stats")["pool"]["max-concurrency"] == 1, within=10)
+    eventually(lambda: celery.ask("inspect", "stats")["pool"]["max-concurrency"] == 2, within=10)
 
 
 def test_consumers_are_added_and_cancelled(celery: CeleryCommands) -> None:

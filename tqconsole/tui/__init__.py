@@ -22,7 +22,7 @@ def run(
     Args:
         app: Gives the broker; its tasks are not needed.
         read_only: Offer, and send, nothing that changes the cluster.
-        screen: Name of the first screen: `tasks`, `workers` or `log`.
+        screen: Name of the first screen: `tasks`, `workers`, `queues` or `log`.
         theme: Name of a theme; None for the default.
         ascii: Use no symbols outside ASCII.
         context: Short name of the cluster for the header; the broker's host by default.

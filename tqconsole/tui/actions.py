@@ -102,21 +102,21 @@ ACTIONS: tuple[Action, ...] = (
         "filter",
         "Show only what matches; applied while you type.",
         frozenset({"tasks", "workers"}),
-        footer=10,
+        footer=2,
     ),
-    Action("find", ("slash", "ctrl+f"), "find", "Find a text on this page.", PAGERS, footer=10),
+    Action("find", ("slash", "ctrl+f"), "find", "Find a text on this page.", PAGERS, footer=2),
     Action("find_next", ("n",), "next match", "Go to the next match.", PAGERS),
     Action("find_previous", ("N",), "previous match", "Go to the match before.", PAGERS),
     # view
-    Action("pause", ("p",), "pause", "Freeze the view; capture goes on.", footer=20),
-    Action("follow", ("f",), "follow", "Stay with the newest tasks.", TASKS, footer=21),
+    Action("pause", ("p",), "pause", "Freeze the view; capture goes on.", footer=5),
+    Action("follow", ("f",), "follow", "Stay with the newest tasks.", TASKS, footer=9),
     Action(
         "sort",
         ("s",),
         "sort",
         "Choose the column to sort by; the same again reverses.",
         SORTED,
-        footer=22,
+        footer=8,
     ),
     Action("wide", ("w",), "wide", "All columns; scroll sideways with the arrows.", TASKS),
     Action(
@@ -145,7 +145,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("zoom", ("z",), "zoom", "Give the list or the preview the whole screen.", TASKS),
     Action("traceback", ("t",), "traceback", "Open the task at its traceback.", TASKS, footer=3),
     Action(
-        "result", ("r",), "result", "Open the task at its arguments and result.", TASKS, footer=4
+        "result", ("r",), "result", "Open the task at its arguments and result.", TASKS, footer=10
     ),
     Action(
         "fold",
@@ -180,10 +180,10 @@ ACTIONS: tuple[Action, ...] = (
     Action("screenshot", ("ctrl+s",), "screenshot", "Write this screen to an SVG file."),
     # command
     Action(
-        "prompt", ("colon",), "command", "Type a command: a screen, a filter, an action.", footer=40
+        "prompt", ("colon",), "command", "Type a command: a screen, a filter, an action.", footer=7
     ),
     Action("palette", ("ctrl+p",), "palette", "Find an action by name."),
-    Action("help", ("question_mark",), "help", "The keys of this screen.", footer=41),
+    Action("help", ("question_mark",), "help", "The keys of this screen.", footer=6),
     Action("theme", (), "theme", "Next colour theme."),
     # replies
     Action(

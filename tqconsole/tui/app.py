@@ -17,6 +17,7 @@ from tqconsole.tui.model.equivalents import control_line
 from tqconsole.tui.model.format import glyphs
 from tqconsole.tui.model.sent import SentCommand
 from tqconsole.tui.screens.base import ConsoleScreen
+from tqconsole.tui.screens.confirm import Confirmation, ConfirmScreen
 from tqconsole.tui.screens.control_log import ControlLogScreen
 from tqconsole.tui.screens.help import HelpScreen
 from tqconsole.tui.screens.queues import QueuesScreen
@@ -24,7 +25,7 @@ from tqconsole.tui.screens.replies import RepliesScreen
 from tqconsole.tui.screens.task_detail import TaskScreen
 from tqconsole.tui.screens.tasks import TasksScreen
 from tqconsole.tui.screens.workers import WorkersScreen
-from tqconsole.tui.source import Source
+from tqconsole.tui.source import READS, Source
 from tqconsole.tui.themes import DARK, LIGHT, THEMES, context_colour, make_palette
 from tqconsole.tui.widgets.paint import Palette
 from tqconsole.tui.widgets.prompt import Typing
@@ -257,10 +258,39 @@ class ConsoleApp(App[int]):
             if command.rest:
                 self._filter(command.screen, command.rest)
         elif command.control is not None:
-            method, arguments, destination = command.control
-            self.act(method, arguments, destination)
+            self._control(*command.control)
         elif command.action is not None and not self.perform(command.action.name):
             self._say(f"{command.action.name} is not for this screen")
+
+    def _control(
+        self, method: str, arguments: Mapping[str, Any], destination: list[str] | None
+    ) -> None:
+        """Send a typed control command; one that changes anything asks in a window first."""
+        if method in READS or self.source.read_only:  # the source refuses the rest by itself
+            self.act(method, arguments, destination)
+            return
+        nodes = self.source.expected(destination)
+        words = [f"{name}={value}" for name, value in arguments.items()]
+        asked = Confirmation(
+            title=f"{method} on {len(nodes)} workers",
+            context=self.source.context,
+            lines=(
+                ("command", method),
+                ("arguments", "  ".join(words) or "none"),
+                ("workers", "  ".join(nodes) or "none known"),
+            ),
+            effect=("It is sent to these workers as typed, and is not undone by leaving.",),
+            equivalent=control_line(method, arguments, destination),
+            word=method,
+        )
+
+        def decided(yes: bool | None) -> None:
+            if yes:
+                self.act(method, arguments, destination)
+            else:
+                self._say("cancelled, nothing was sent", "muted")
+
+        self.push_screen(ConfirmScreen(asked, self.palette, self.symbols), decided)
 
     def _filter(self, screen: str, text: str) -> None:
         if screen == "tasks":

@@ -57,7 +57,7 @@ class SendPlan(msgspec.Struct, kw_only=True):
     timelimit: tuple[float | None, float | None] = (None, None)
 
 
-class Call(msgspec.Struct):
+class Call(msgspec.Struct, gc=False):
     """A message about to be published, with what signals, events and results need beside it."""
 
     message: Message

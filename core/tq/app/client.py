@@ -55,7 +55,9 @@ class Client:
 
     def close(self) -> None:
         """Close its connections. It may be used again."""
-        self._control = None
+        control, self._control = self._control, None
+        if control is not None:
+            control.close()
         self._connections.close()
 
     # -- settings ------------------------------------------------------------------------------

@@ -106,19 +106,29 @@ class Producer:
     def _send(
         self, messages: list[Message], settings: Settings, options: Mapping[str, Any]
     ) -> None:
-        broker = self._host.broker
-        delays = _delays(settings, options)
+        if len(messages) <= BATCH:
+            self._send_batch(messages, settings, options)
+            return
         for first in range(0, len(messages), BATCH):
-            batch = messages if len(messages) <= BATCH else messages[first : first + BATCH]
-            while True:
-                try:
-                    broker.publish(batch)
-                    break
-                except BrokerConnectionError:
-                    delay = next(delays, None)
-                    if delay is None:
-                        raise
-                    time.sleep(delay)
+            self._send_batch(messages[first : first + BATCH], settings, options)
+
+    def _send_batch(
+        self, batch: list[Message], settings: Settings, options: Mapping[str, Any]
+    ) -> None:
+        broker = self._host.broker
+        try:
+            broker.publish(batch)
+            return
+        except BrokerConnectionError as exc:
+            lost = exc
+        for delay in _delays(settings, options):
+            time.sleep(delay)
+            try:
+                broker.publish(batch)
+                return
+            except BrokerConnectionError as exc:
+                lost = exc
+        raise lost
 
     def _declare(self, calls: Sequence[Call], captured: bool) -> None:
         missing: dict[str, Queue] = {}

@@ -14,10 +14,11 @@ from tq.app.options import SENT_OPTIONS
 from tq.app.producer import BATCH, Producer
 from tq.app.task import Task
 from tq.config import Settings
+from tq.execution.context import current_context
+from tq.results import AsyncResult, ResultSet
 
 if TYPE_CHECKING:
     from tq.app.application import TQ
-    from tq.results import AsyncResult, ResultSet
 
 __all__ = ["Sending", "zone_of"]
 
@@ -38,23 +39,19 @@ class Sending:
 
     def send(
         self, name: str, args: Any, kwargs: Any, options: Mapping[str, Any], task: Any
-    ) -> "AsyncResult":
+    ) -> AsyncResult:
         """Send one call; `task` is None for a name that is not registered here."""
-        from tq.results import AsyncResult  # importing an application needs no results
-
         plan = self._plan(name, task)
         call = prepare(name, args, kwargs, options, plan)
         self._producer.publish((call,), plan.settings, options)
         result = AsyncResult(call.headers.id, None, name, self._app)
         result.ignored = bool(call.headers.ignore_result)
-        if options.get("add_to_parent", True):
+        if current_context() is not None and options.get("add_to_parent", True):
             self._app.add_trail(result)
         return result
 
-    def send_many(self, signatures: Iterable[Any]) -> "ResultSet":
+    def send_many(self, signatures: Iterable[Any]) -> ResultSet:
         """Send simple signatures, `BATCH` of them in a round trip."""
-        from tq.results import AsyncResult, ResultSet  # as above
-
         app = self._app
         settings = app.conf.settings
         plans: dict[str, SendPlan] = {}
@@ -87,8 +84,7 @@ class Sending:
 
     def _plan(self, name: str, task: Any) -> SendPlan:
         """Return what all calls of a task share, made anew when the settings were written since."""
-        app = self._app
-        settings = app.conf.settings
+        settings = self._app.conf.settings
         plan: SendPlan | None = task.send_plan if task else self._foreign_plans.get(name)
         if (
             plan is not None

@@ -169,7 +169,9 @@ class Settled(msgspec.Struct, kw_only=True):
 
     Attributes:
         done: False when the tag had lost its lease, so nothing was written.
-        claim: The token to dispatch the chord's body with, when this part completed the header.
+        claim: The token to dispatch the chord's body with, when this part completed the header. The
+            delivery is still held then: settle its tag once more, without effects, when the body
+            is sent. If the process dies before, the part comes back and the claim passes on.
     """
 
     done: bool

@@ -9,12 +9,15 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from tq.canvas import dispatch_body, group, maybe_signature
 from tq.execution.context import Context
 from tq.execution.host import Host
 from tq.execution.outcome import ExceptionInfo, PendingChord
+from tq.wire.result import ResultMeta
 
-__all__ = ["call_errbacks", "dispatch_chord", "following_ids", "last_step", "send_successors"]
+__all__ = ["call_errbacks", "dispatch_chord", "following_ids", "pending_chord", "send_successors"]
 
 _log = logging.getLogger(__name__)
 
@@ -121,12 +124,57 @@ def _ids(step: Mapping[str, Any]) -> Iterator[str]:
             yield from _ids(part)
 
 
-def last_step(context: Context) -> Mapping[str, Any] | None:
-    """Return the options of the chain's last step: a chain in a header has its chord there."""
-    if not context.chain:
+def pending_chord(backend: Any, context: Context, record: ResultMeta) -> PendingChord | None:
+    """Return the chord that waits for a run, or for the end of the chain that it fails.
+
+    A chain in a header counts by its last step, a chord there by its body, a group by its members:
+    whatever was to come last is counted as failed, so that the header completes.
+
+    Args:
+        backend: Encodes the parts.
+        context: The run.
+        record: How it ended; for a chain that goes on, call this with its last step only.
+    """
+    if not backend.supports_chords:
         return None
-    options: Mapping[str, Any] = context.chain[0].get("options") or {}
-    return options
+    if context.chord and context.group:
+        ends = [(record.task_id, context.group, context.chord, context.group_index)]
+    elif context.chain:
+        ends = list(_counted_ends(context.chain[0]))
+    else:
+        return None
+    if not ends:
+        return None
+    first, *rest = ends
+    _, group_id, body, index = first
+    return PendingChord(
+        group_id=group_id,
+        body=body,
+        part=backend.chord_part(group_id, record, index),
+        task_id=record.task_id,
+        root_id=context.root_id,
+        others=tuple(
+            backend.chord_part(group, msgspec.structs.replace(record, task_id=id_), place)
+            for id_, group, _, place in rest
+        ),
+    )
+
+
+def _counted_ends(step: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, int | None]]:
+    """Yield (task id, group, body, index) of each part that the last step of a chain comes to."""
+    kwargs, kind = step.get("kwargs") or {}, step.get("subtask_type")
+    if kind == "chord" and isinstance(kwargs.get("body"), Mapping):
+        yield from _counted_ends(kwargs["body"])
+    elif kind == "chain" and kwargs.get("tasks"):
+        yield from _counted_ends(kwargs["tasks"][-1])
+    elif kind == "group":
+        for part in kwargs.get("tasks") or ():
+            yield from _counted_ends(part)
+    else:
+        options = step.get("options") or {}
+        if options.get("chord") and options.get("group_id"):
+            place = options.get("group_index")
+            yield options.get("task_id") or "", options["group_id"], options["chord"], place
 
 
 def dispatch_chord(app: Host, pending: PendingChord, claim: str) -> bool:

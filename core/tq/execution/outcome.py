@@ -24,6 +24,8 @@ class PendingChord(msgspec.Struct, kw_only=True):
         group_id: The header's group.
         body: The body's signature.
         part: To be counted in the settle step, or by `Backend.count_chord_part`.
+        others: Parts that fail with this one, where a chain that ends in a group failed before it;
+            to be counted by `Backend.count_chord_part` first.
         task_id: The part's own id; the body's parent.
         root_id: The workflow's first task.
     """
@@ -33,6 +35,7 @@ class PendingChord(msgspec.Struct, kw_only=True):
     part: ChordPart
     task_id: str
     root_id: str | None = None
+    others: tuple[ChordPart, ...] = ()
 
 
 class Execution(msgspec.Struct, kw_only=True):

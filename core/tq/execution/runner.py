@@ -18,11 +18,11 @@ from typing import Any
 
 from tq import signals
 from tq.errors import EncodeError, Ignore, Reject, Retry, TQError
-from tq.execution.callbacks import call_errbacks, following_ids, last_step, send_successors
+from tq.execution.callbacks import call_errbacks, following_ids, pending_chord, send_successors
 from tq.execution.context import Context, pop, push
 from tq.execution.host import Host
 from tq.execution.loops import run_coroutine
-from tq.execution.outcome import ExceptionInfo, Execution, PendingChord
+from tq.execution.outcome import ExceptionInfo, Execution
 from tq.execution.plan import Plan, plan_for
 from tq.execution.record import check_encodes, started_record, state_record
 from tq.results import denied_join_result
@@ -331,8 +331,8 @@ def _record(run: _Run, execution: Execution, value: Any, keep: bool) -> None:
     if keep:
         _attach(run, execution, record)
     context = run.context
-    if context.chord and context.group and not context.is_eager:
-        _set_chord(run, execution, record, context.group, context.chord, context.group_index)
+    if context.chord and not context.is_eager:
+        execution.chord = pending_chord(run.app.backend, context, record)
 
 
 def _attach(run: _Run, execution: Execution, record: ResultMeta) -> None:
@@ -360,9 +360,8 @@ def _record_failure(run: _Run, execution: Execution, info: ExceptionInfo) -> Non
             state_record(app, Context(), task_id, FAILURE, info.exception, info.traceback)
             for task_id in following_ids(context.chain)
         ]
-    group_id, body, index = _chord_of(context)
-    if body and group_id and not context.is_eager:
-        _set_chord(run, execution, record, group_id, body, index)
+    if not context.is_eager:
+        execution.chord = pending_chord(app.backend, context, record)
     if not context.errbacks:
         return
     try:
@@ -374,31 +373,6 @@ def _record_failure(run: _Run, execution: Execution, info: ExceptionInfo) -> Non
         execution.messages.extend(messages)
     except Exception:  # the failure itself must be recorded, whatever its errbacks are
         _log.exception("errbacks of %s[%s] cannot be sent", run.task.name, run.id)
-
-
-def _chord_of(context: Context) -> tuple[str | None, Any, int | None]:
-    """Return group, body and index of the chord that waits for this run or its chain's end."""
-    if context.chord:
-        return context.group, context.chord, context.group_index
-    options = last_step(context)
-    if options and options.get("chord"):
-        return options.get("group_id"), options["chord"], options.get("group_index")
-    return None, None, None
-
-
-def _set_chord(
-    run: _Run, execution: Execution, record: ResultMeta, group_id: str, body: Any, index: Any
-) -> None:
-    backend = run.app.backend
-    if not backend.supports_chords:
-        return
-    execution.chord = PendingChord(
-        group_id=group_id,
-        body=body,
-        part=backend.chord_part(group_id, record, index),
-        task_id=run.id,
-        root_id=run.context.root_id,
-    )
 
 
 def _call_handler(run: _Run, name: str, *args: Any) -> None:

@@ -203,6 +203,10 @@ class Pool(Protocol):
         """Signal the process that runs the job; False when it is not running, or cannot be."""
         ...
 
+    def running(self) -> dict[str, int]:
+        """Say which job runs in which process now; the next `collect` has reported their starts."""
+        ...
+
     def recall(self) -> None:
         """Give back every job that has not started, as `Returned` events."""
         ...

@@ -103,7 +103,7 @@ class LocalPool:
         if self._stopping:
             return 0
         reserve = self._pace.reserve(self.size, _MAX_RESERVE)
-        return max(0, self.size + reserve - self._outstanding)
+        return self._pace.worth_having(self.size + reserve, self._outstanding)
 
     def collect(self) -> list[PoolEvent]:
         """Return what happened since the last call."""

@@ -44,3 +44,18 @@ class Pace:
         if self.window <= 1:
             return 0
         return min(self.window * slots, ceiling)
+
+    def worth_having(self, wanted: int, held: int) -> int:
+        """Return how many more jobs to ask for.
+
+        While jobs are short, nothing until half of what is wanted is used up: asking for few costs
+        as much as asking for many, and small requests make small batches all the way down.
+
+        Args:
+            wanted: Jobs to hold at best.
+            held: Jobs that are here.
+        """
+        room = wanted - held
+        if self.window > 1 and room * 2 < wanted:
+            return 0
+        return max(0, room)

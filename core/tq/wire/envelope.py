@@ -4,7 +4,7 @@ Source: PROTOCOL 1.3; kombu/transport/virtual/base.py, `Channel.prepare_message`
 """
 
 import binascii
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -60,6 +60,42 @@ class Message(msgspec.Struct, kw_only=True):
     properties: dict[str, Any] | None = None
 
 
+# What headers hold in nearly every message. Whatever else they hold, type markers above all, is
+# read with care.
+_Flat = str | int | float | bool | None
+_Header = _Flat | list[_Flat] | Annotated[dict[str, _Flat], msgspec.Meta(max_length=0)]
+
+
+class _Info(msgspec.Struct, frozen=True):
+    exchange: str = ""
+    routing_key: str = ""
+
+
+class _CommonProperties(msgspec.Struct, forbid_unknown_fields=True):
+    """Properties as kombu and tq set them."""
+
+    body_encoding: Literal["base64"]
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    delivery_mode: int = 2
+    delivery_info: _Info = _Info()
+    delivery_tag: str = ""
+    expiration: str | None = None
+    priority: Annotated[int, msgspec.Meta(ge=0, le=MAX_PRIORITY)] = 0
+
+
+class _CommonEnvelope(
+    msgspec.Struct, rename={"content_type": "content-type", "encoding": "content-encoding"}
+):
+    """An envelope as kombu and tq write it; msgspec checks it and decodes the body's base64."""
+
+    body: bytes
+    content_type: str
+    headers: dict[str, _Header]
+    properties: _CommonProperties
+    encoding: str = "utf-8"
+
+
 class _Envelope(
     msgspec.Struct, rename={"content_type": "content-type", "encoding": "content-encoding"}
 ):
@@ -72,6 +108,7 @@ class _Envelope(
     properties: Any = None
 
 
+_decode_common = msgspec.json.Decoder(_CommonEnvelope).decode
 _decode_outline = msgspec.json.Decoder(_Envelope).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -146,6 +183,30 @@ def decode_envelope(raw: bytes, limits: Limits = LIMITS) -> Message:
     """
     if len(raw) > limits.message:
         raise DecodeError(f"envelope of {len(raw)} bytes is too large", reason="too_large", raw=raw)
+    try:
+        common = _decode_common(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _decode_carefully(raw, limits)
+    if "__type__" in common.headers:
+        return _decode_carefully(raw, limits)
+    properties = common.properties
+    return Message(
+        body=common.body,
+        headers=common.headers,
+        content_type=common.content_type,
+        content_encoding=common.encoding or "utf-8",
+        exchange=properties.delivery_info.exchange,
+        routing_key=properties.delivery_info.routing_key,
+        priority=properties.priority,
+        correlation_id=properties.correlation_id,
+        reply_to=properties.reply_to,
+        delivery_mode=1 if properties.delivery_mode == 1 else 2,
+        expiration=properties.expiration,
+    )
+
+
+def _decode_carefully(raw: bytes, limits: Limits) -> Message:
+    """Unwrap an envelope field by field, defaulting what is wrong and can be done without."""
     envelope = _outline(raw, limits)
     headers = envelope.headers
     if headers is None:

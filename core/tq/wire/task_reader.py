@@ -54,7 +54,7 @@ def read_headers(
     wire = message.headers
     if "task" not in wire:
         return _protocol1_headers(message, accept, limits)
-    extra = wire.keys() - _KNOWN
+    extra = None if _KNOWN.issuperset(wire) else wire.keys() - _KNOWN
     if extra and not extra.isdisjoint(_OURS):
         headers = _read_each(wire, message.body)
     else:

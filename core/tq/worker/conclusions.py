@@ -21,12 +21,13 @@ from tq.errors import (
     WorkerLostError,
 )
 from tq.execution import build_context
-from tq.execution.callbacks import call_errbacks, following_ids
+from tq.execution.callbacks import call_errbacks, following_ids, pending_chord
 from tq.execution.context import Context
-from tq.execution.outcome import ExceptionInfo, PendingChord
+from tq.execution.outcome import ExceptionInfo
 from tq.execution.record import state_record
 from tq.states import FAILURE, PENDING, RECEIVED, REJECTED, RETRY, REVOKED
 from tq.wire.message import TaskBody, read_body, read_headers
+from tq.wire.result import ResultMeta
 from tq.worker.actions import Conclusion
 from tq.worker.effects import Effects
 from tq.worker.settler import Settler
@@ -166,16 +167,12 @@ class Concluder:
             effects.results.append(record)
         if state == FAILURE and not isinstance(error, NotRegistered):
             self._follow_up(context, error, info, effects)
-        if state != RETRY and context.chord and context.group and app.backend.supports_chords:
-            part = app.backend.chord_part(context.group, record, context.group_index)
-            effects.chord = PendingChord(
-                group_id=context.group,
-                body=context.chord,
-                part=part,
-                task_id=context.id or "",
-                root_id=context.root_id,
-            )
-            effects.part = part
+        elif state == REVOKED and effects.results:
+            # Celery leaves the steps after a revoked one pending for ever.
+            effects.results += self._fail_following(context, REVOKED, error)
+        if state != RETRY:
+            effects.chord = pending_chord(app.backend, context, record)
+            effects.part = effects.chord.part if effects.chord is not None else None
         if context.reply_to:
             effects.reply_to = {item.task_id: context.reply_to for item in effects.results}
         return effects
@@ -186,10 +183,7 @@ class Concluder:
         """Fail the steps that will not run, call errbacks, and tell receivers of the failure."""
         app = self._app
         if effects.results:
-            effects.results += [
-                state_record(app, Context(), task_id, FAILURE, error)
-                for task_id in following_ids(context.chain)
-            ]
+            effects.results += self._fail_following(context, FAILURE, error)
         if context.errbacks:
             try:
                 with app.capture() as messages:
@@ -206,6 +200,15 @@ class Concluder:
             traceback=None,
             einfo=info,
         )
+
+    def _fail_following(
+        self, context: Context, state: str, error: BaseException
+    ) -> list[ResultMeta]:
+        """Return the records of a chain's later steps, which will never run."""
+        return [
+            state_record(self._app, Context(), task_id, state, error)
+            for task_id in following_ids(context.chain)
+        ]
 
     def _fuse(self, effects: Effects) -> None:
         """Move into the settle step what it can carry."""

@@ -179,7 +179,6 @@ class Dispatcher:
                 deliveries=delivery.deliveries,
                 consumer=self.consumer_id,
                 reports=self.reports,
-                raw_headers=message.headers,
             )
         )
         hard, soft = headers.timelimit

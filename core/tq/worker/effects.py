@@ -33,6 +33,7 @@ class Effects(msgspec.Struct):
         part: The chord part that the backend counts by itself.
         chord: The chord whose body may have to be sent.
         claim: The claim on a chord whose body is not sent yet.
+        held: The settle step kept the delivery, until that body is sent.
     """
 
     settlement: Settlement
@@ -42,11 +43,12 @@ class Effects(msgspec.Struct):
     part: ChordPart | None = None
     chord: PendingChord | None = None
     claim: str | None = None
+    held: bool = False
     written: int = 0
     done: bool = True
 
 
-_RECORDED, _PUBLISHED, _COUNTED, _SETTLED = 1, 2, 3, 4
+_RECORDED, _PUBLISHED, _SETTLED = 1, 2, 3
 
 
 class EffectWriter:
@@ -75,9 +77,20 @@ class EffectWriter:
         """
         self._record(batch)
         self._publish(batch)
+        # Before the ack: a process that dies in between leaves a part that comes back and counts
+        # again, instead of a chord that waits for ever.
+        self._count(batch)
+        self._start_bodies(batch)
         if settle is not None:
             self._settle(batch, settle)
-        self._count(batch)
+            self._start_bodies(batch)
+            held = [effects for effects in batch if effects.held]
+            if held:
+                settle([Settlement(tag=effects.settlement.tag) for effects in held])
+                for effects in held:
+                    effects.held = False
+
+    def _start_bodies(self, batch: Sequence[Effects]) -> None:
         for effects in batch:
             if effects.claim is not None:
                 self._start_body(effects)
@@ -101,12 +114,14 @@ class EffectWriter:
             _note(waiting, _PUBLISHED)
 
     def _count(self, batch: Sequence[Effects]) -> None:
-        """Count chord parts that the settle step could not, after their results are safe."""
+        """Count chord parts that the settle step cannot, after their results are safe."""
         for effects in batch:
+            for part in effects.chord.others if effects.chord is not None else ():
+                effects.claim = self._backend.count_chord_part(part) or effects.claim
             if effects.part is not None:
                 claim = self._backend.count_chord_part(effects.part)
                 effects.part = None
-                effects.claim = claim
+                effects.claim = claim or effects.claim
 
     @staticmethod
     def _settle(batch: Sequence[Effects], settle: Settle) -> None:
@@ -118,6 +133,7 @@ class EffectWriter:
             effects.done = answer.done
             if answer.claim is not None:
                 effects.claim = answer.claim
+                effects.held = True
         _note(waiting, _SETTLED)
 
     def _start_body(self, effects: Effects) -> None:

@@ -61,7 +61,10 @@ class Hands:
             self._schedule(self.pool.tick(time.monotonic()))
 
     def tick(self) -> None:
-        """Let the pool look at its limits and its children now."""
+        """Let the pool look at its limits and its children now, and tell of every start."""
+        # A job that has run for less than a batch's time would pass for reserved otherwise, and a
+        # command to terminate it would find nothing to end.
+        self.pool.running()
         self._tick()
 
     def _watch(self) -> None:

@@ -47,13 +47,17 @@ class Assignment(msgspec.Struct, array_like=True, kw_only=True):
     deliveries: int
     consumer: str
     reports: bool
-    raw_headers: dict[str, Any] = {}
 
     def message(self) -> Message:
-        """Rebuild the message as it was fetched."""
+        """Rebuild as much of the message as reading its body takes.
+
+        Of the headers only `compression` matters for that; the others are in `headers`, and
+        sending them twice would cost 3 us a task.
+        """
+        compression = self.headers.compression
         return Message(
             body=self.body,
-            headers=self.raw_headers,
+            headers={"compression": compression} if compression else {},
             content_type=self.content_type,
             content_encoding=self.content_encoding,
             exchange=self.exchange,

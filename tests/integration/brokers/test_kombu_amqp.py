@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import threading
@@ -186,14 +187,7 @@ def test_a_lost_subscription_says_so(far: Any, proxy: Proxy) -> None:
     name = f"tqt.{uuid.uuid4().hex}"
     subscription = far.subscribe(Queue(name=name, exclusive=True, durable=False, no_ack=True))
     proxy.cut()
-
-    def lost() -> bool:
-        try:
-            return subscription.receive(1, 0.05) is None
-        except BrokerConnectionError:
-            return True
-
-    eventually(lost)
+    eventually(lambda: _is_lost(subscription))
     subscription.close()
 
 
@@ -308,6 +302,63 @@ def test_a_wrong_password_is_refused(url: str) -> None:
     with pytest.raises(BrokerError) as caught:
         connect("amqp://guest:wrong-secret@127.0.0.1:5672//").ping(5.0)
     assert "wrong-secret" not in str(caught.value)
+
+
+def test_no_socket_is_left_to_the_garbage_collector(url: str, queue: Queue) -> None:
+    def sockets() -> set[str]:
+        links = {os.readlink(f"/proc/self/fd/{fd}") for fd in _descriptors()}
+        return {link for link in links if link.startswith("socket:")}
+
+    gc.collect()
+    before = sockets()
+    gc.disable()
+    try:
+        near = connect(url)
+        for _ in range(3):
+            near.subscribe(private_queue()).close()
+        name = f"tqt.{uuid.uuid4().hex}"
+        gone = near.subscribe(Queue(name=name, durable=False, expires=60.0, no_ack=True))
+        with near._pool.link() as link:
+            link.delete(name)  # the server ends the consumer by itself
+        eventually(lambda: _is_lost(gone))
+        gone.close()
+        with pytest.raises(QueueDeclarationMismatch):
+            near.consume([Queue(name=queue.name, max_priority=5)], prefetch=1)
+        with pytest.raises(QueueDeclarationMismatch):
+            near.declare([Queue(name=queue.name, max_priority=5)])
+        with near._pool.link():
+            near.close()
+        with pytest.raises(BrokerError):
+            connect("amqp://guest:wrong-secret@127.0.0.1:5672//").ping(5.0)
+        eventually(lambda: sockets() <= before)
+    finally:
+        gc.enable()
+
+
+def private_queue() -> Queue:
+    name = f"tqt.{uuid.uuid4().hex}"
+    return Queue(name=name, exclusive=True, durable=False, auto_delete=True, no_ack=True)
+
+
+def _descriptors() -> list[int]:
+    """The open ones; the one that lists them is closed by then."""
+    return [fd for fd in map(int, os.listdir("/proc/self/fd")) if _is_open(fd)]
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def _is_lost(subscription: Any) -> bool:
+    try:
+        subscription.receive(1, 0.05)
+    except BrokerConnectionError:
+        return True
+    return False
 
 
 def test_a_forked_child_publishes_and_leaves_the_parents_connection_alone(

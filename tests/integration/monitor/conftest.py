@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import redis
 from celery import Celery
+from kombu import pools
 
 from tests.support import services
 from tests.support.processes import celery_worker
@@ -44,8 +45,10 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[SimpleNamespace]:
         )
     finally:
         broker.close()
+        # Celery's `close` leaves its pooled connections to the garbage collector.
+        pools.reset()
         app.close()
-        worker.kill_tree()
+        worker.__exit__()
 
 
 @pytest.fixture

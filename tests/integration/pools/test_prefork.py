@@ -391,3 +391,16 @@ def test_spawn_refuses_a_runner_that_cannot_be_pickled() -> None:
     with pytest.raises(ConfigError, match="can be pickled"):
         pool.start()
     pool.stop(time.monotonic() + 1.0)
+
+
+def test_asking_what_runs_reports_its_start_at_once(make_harness: Make, api: Any) -> None:
+    harness = make_harness("prefork", size=1, batch_seconds=60.0).start()
+    harness.run(api.jobs("warm", 1))
+    harness.pool.submit([api.job("long", until="end")])
+    api.eventually(harness.started)
+    harness.turn()
+    assert not harness.accepted("long")
+    assert list(harness.pool.running()) == ["long"]
+    harness.collect()
+    assert harness.accepted("long")
+    harness.release("end")

@@ -22,7 +22,7 @@ _FILTERS = (
     ("kwargs.amount>10", "a value inside the arguments"),
     (
         "is:orphan  has:traceback",
-        "is: running waiting finished failed retried orphan slow stuck truncated marked",
+        "also failed running waiting slow stuck truncated marked",
     ),
     ('timeout "card declined"', "words and phrases, anywhere in the task"),
     ("-worker:w8@*  NOT (a OR b)", "negation, OR, parentheses"),
@@ -110,7 +110,7 @@ class HelpScreen(PagerScreen):
 
     def _key(self, keys: str, text: str, name: str, acts: bool = False) -> list[Cell]:
         return [
-            Cell(f" {keys:<14}", "warning-bold" if acts else "key"),
+            Cell(f" {keys:<16}", "warning-bold" if acts else "key"),
             Cell(f"{text} ", ""),
             Cell(f":{name}", "dim"),
         ]

@@ -57,7 +57,6 @@ class Connection:
         self._socket: Any = None
         self._reader: Any = None
         self._poll: Any = None
-        self._pid = 0
         self._timeout = 0.0
         self.pending = 0  # replies that are still to come
         self.opened = 0  # how often a socket was opened: tells a caller that its state is gone
@@ -74,8 +73,8 @@ class Connection:
 
     @property
     def connected(self) -> bool:
-        """Whether a socket of this process is open."""
-        return self._socket is not None and self._pid == os.getpid()
+        """Whether a socket is open; a fork closes those of the parent in the child."""
+        return self._socket is not None
 
     def fileno(self) -> int:
         """Return the socket's descriptor, connecting when needed."""
@@ -91,9 +90,7 @@ class Connection:
             BrokerError: The server refuses the password, the user or the database.
         """
         if self._socket is not None:
-            if self._pid == os.getpid():
-                return
-            self.close()
+            return
         address = self.address
         try:
             self._socket = _open(address)
@@ -101,7 +98,6 @@ class Connection:
             raise BrokerConnectionError(
                 f"no connection to {address.url}: {error}", url=address.url
             ) from error
-        self._pid = os.getpid()
         self._timeout = -1.0
         self._reader = hiredis.Reader(
             protocolError=_protocol_error, replyError=translate_reply, notEnoughData=_NOTHING

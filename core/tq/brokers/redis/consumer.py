@@ -230,7 +230,10 @@ class Consumer:
     def settle(self, items: Sequence[Settlement]) -> list[Settled]:
         """Ack and record each item; see `tq.brokers.base.Settler`."""
         settled = self._settler.settle(items)
-        self.forget([item.tag for item in items])
+        # With a claim the delivery stays ours until the chord's body is sent.
+        self.forget(
+            [item.tag for item, answer in zip(items, settled, strict=True) if answer.claim is None]
+        )
         return settled
 
     def forget(self, tags: Sequence[str]) -> None:

@@ -31,6 +31,8 @@ class Keys:
         self.prefix = str(given.get("global_keyprefix") or "")
         self.sep = str(given.get("sep") or "\x06\x16")
         self.steps = _steps(given.get("priority_steps"))
+        steps = [self.steps[bisect(self.steps, priority) - 1] for priority in range(10)]
+        self._suffixes = tuple(f"{self.sep}{step}" if step else "" for step in steps)
         self._fanout_prefix = _fanout_prefix(given.get("fanout_prefix", True), db)
         self._fanout_patterns = bool(given.get("fanout_patterns", True))
         self._unacked = str(given.get("unacked_key") or "unacked")
@@ -45,8 +47,7 @@ class Keys:
 
     def step_suffix(self, priority: int) -> str:
         """Return what follows a queue's name for a priority; empty for the first step."""
-        step = self.step(priority)
-        return f"{self.sep}{step}" if step else ""
+        return self._suffixes[priority if 0 <= priority <= 9 else min(max(priority, 0), 9)]
 
     def queue(self, name: str, priority: int = 0) -> str:
         """Name the list of a queue's ready messages (kombu: `Channel._q_for_pri`)."""

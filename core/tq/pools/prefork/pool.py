@@ -101,7 +101,7 @@ class PreforkPool:
                 held += len(member.handed)
         free += max(0, self.size - staying)  # being replaced
         wanted = free * self._pace.window + self._pace.reserve(free, _MAX_RESERVE)
-        return max(0, wanted - held)
+        return self._pace.worth_having(wanted, held)
 
     def fileno(self) -> int:
         """Return the descriptor of the selector over all children."""
@@ -183,6 +183,7 @@ class PreforkPool:
         """Say which job runs in which process now, from the shared marks."""
         found: dict[str, int] = {}
         for member in self._members:
+            self._note_starts(member)
             handed = member.handed.get(member.row.running())
             if handed is not None:
                 found[handed.job.id] = member.pid

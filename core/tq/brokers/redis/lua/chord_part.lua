@@ -3,7 +3,8 @@
 -- No script of its own: settle.lua includes it and counts with the ack and the result,
 -- chord_count.lua alone.
 --
--- count_chord_part(group_key, member, mark, score, ordered, chord_ttl, result_ttl, claim_ttl, token)
+-- count_chord_part(group_key, member, mark, score, ordered, chord_ttl, result_ttl, claim_ttl, token,
+--                  is_dead)
 --   group_key   celery-taskset-meta-<group id>, prefix included; five more keys are made of it:
 --               .j parts, .t extra parts, .s size, .d marks of counted parts, .c claim
 --   member      the encoded part: JSON [1, task id, state, result]
@@ -14,15 +15,17 @@
 --   result_ttl  seconds to keep the group's record, text; '0' for ever
 --   claim_ttl   seconds the claim is held, text
 --   token       the claim, any text that nobody else uses
+--   is_dead     function(owner): true when whoever holds a claim can no longer dispatch
 -- Returns the token when this call completed the header and got the claim, else false.
 --
--- If the client dies afterwards the claim expires and the next delivery of any part gets it: a
--- part that was counted is not counted again, but the count is compared again.
+-- If the client dies afterwards, the part that completed the header is delivered again (its message
+-- is acknowledged after the body is sent): it is not counted again, but the count is compared again,
+-- and the claim is taken over from the dead, or once it expired.
 -- Keys that are made of an argument rather than passed: one server only, no Redis Cluster, which
 -- kombu's transport does not support either.
 -- Source: PROTOCOL 10; celery/backends/redis.py, CHORD_PART_RETURN_LUA (same keys, same order).
 local function count_chord_part(group_key, member, mark, score, ordered, chord_ttl, result_ttl,
-                                claim_ttl, token)
+                                claim_ttl, token, is_dead)
   local parts, extra, size = group_key .. '.j', group_key .. '.t', group_key .. '.s'
   local marks, claim = group_key .. '.d', group_key .. '.c'
   if redis.call('GET', claim) == 'done' then
@@ -53,6 +56,11 @@ local function count_chord_part(group_key, member, mark, score, ordered, chord_t
     return false
   end
   if redis.call('SET', claim, token, 'NX', 'EX', claim_ttl) then
+    return token
+  end
+  local owner = redis.call('GET', claim)
+  if owner and owner ~= 'done' and is_dead(owner) then
+    redis.call('SET', claim, token, 'EX', claim_ttl)
     return token
   end
   return false

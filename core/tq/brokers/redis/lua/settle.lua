@@ -6,7 +6,8 @@
 --      [result key, value, ttl], messages as publication.lua describes them,
 --      [chord: group key, member, mark, score, ordered, chord ttl, result ttl, claim ttl, token]
 -- Returns one answer per item: 0 the tag is not ours (nothing written), 1 done, the chord's claim
---      token, or `!` and an error of a recorded effect.
+--      (tag, `|`, token), or `!` and an error of a recorded effect. A delivery that got a claim is
+--      not acknowledged: whoever sends the body settles it once more, without effects.
 -- If the client dies half-way: the script ran as a whole or not at all. Sent again, it answers 0
 -- for what was done, since tags are never used twice.
 -- @include dead.lua
@@ -15,7 +16,8 @@
 
 local unacked, started = KEYS[1], KEYS[4]
 local call = redis.call
-local answers, tags, n = {}, {}, 0
+local answers, n = {}, 0
+local tags, gone = {}, 0
 local at, last = 5, #ARGV
 
 -- True when the tag is ours; `early` keeps the envelope as started.
@@ -30,6 +32,23 @@ local function take(tag, early)
   return call('HDEL', unacked, tag) == 1 or call('HDEL', started, tag) == 1
 end
 
+-- Where a delivery lies, and its envelope; nil when it is not ours.
+local function find(tag)
+  for _, key in ipairs({unacked, started}) do
+    local value = call('HGET', key, tag)
+    if value then return key, value end
+  end
+end
+
+-- True when the delivery that completed a header is no longer held: its consumer lost it.
+local function is_dead(owner)
+  local tag = string.match(owner, '^(.*)|')
+  if not tag or call('HEXISTS', unacked, tag) == 1 then return false end
+  local consumer = string.match(tag, '^(.*)/')
+  local key = consumer and ARGV[3] .. 'tq:c:' .. consumer .. ':started'
+  return not key or call('HEXISTS', key, tag) == 0
+end
+
 -- Neither write of a result can fail but for access rights; then the waiter must hear of it.
 local function failed(answer)
   return type(answer) == 'table' and answer['err']
@@ -39,10 +58,11 @@ while at <= last do
   local tag, kind, messages = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   at = at + 3
   n = n + 1
-  tags[n] = tag
   local early = kind % 2 == 1
   local result, chord = kind % 4 >= 2, kind >= 4
-  local answer = 0
+  local answer, held = 0, false
+  local place, envelope
+  if chord then place, envelope = find(tag) end
   if take(tag, early) then
     answer = 1
     local fault
@@ -71,12 +91,14 @@ while at <= last do
     if chord then
       -- A chord's key of a wrong type must not undo the rest of the batch half-way.
       local fine, claim = pcall(count_chord_part, ARGV[at], ARGV[at + 1], ARGV[at + 2],
-        ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 8])
+        ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7],
+        tag .. '|' .. ARGV[at + 8], is_dead)
       at = at + 9
       if not fine then
         fault = type(claim) == 'table' and claim['err'] or tostring(claim)
       elseif claim then
-        answer = claim
+        answer, held = claim, true
+        call('HSET', place, tag, envelope)
       end
     end
     if fault and answer == 1 then answer = '!' .. fault end
@@ -89,10 +111,14 @@ while at <= last do
     if chord then at = at + 9 end
   end
   answers[n] = answer
+  if not held then
+    gone = gone + 1
+    tags[gone] = tag
+  end
 end
 
-for first = 1, n, 1000 do
-  local stop = math.min(first + 999, n)
+for first = 1, gone, 1000 do
+  local stop = math.min(first + 999, gone)
   call('ZREM', KEYS[2], unpack(tags, first, stop))
   call('SREM', KEYS[3], unpack(tags, first, stop))
 end
