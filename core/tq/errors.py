@@ -2,6 +2,7 @@
 
     TQError
       ConfigError (also ImproperlyConfigured)
+        PidFileTaken
       WireError
         DecodeError            keeps the bytes
         EncodeError
@@ -59,6 +60,7 @@ __all__ = [
     "NoReplyError",
     "NotRegistered",
     "OperationalError",
+    "PidFileTaken",
     "QueueDeclarationMismatch",
     "QueueNotFound",
     "Reject",
@@ -100,6 +102,10 @@ class ConfigError(TQError):
 
 
 ImproperlyConfigured = ConfigError
+
+
+class PidFileTaken(ConfigError):
+    """Another process holds the pid file; the command line exits with 73."""
 
 
 class WireError(TQError):

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 import redis
@@ -18,10 +19,23 @@ from tqconsole.tui.screens.tasks import TasksScreen
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server() -> Iterator[RedisServer]:
     with redis_server() as running:
         yield running
+
+
+@pytest.fixture
+def make_app() -> Iterator[Callable[..., TQ]]:
+    """Make applications that are closed afterwards."""
+    with ExitStack() as opened:
+
+        def make(name: str, **settings: str) -> TQ:
+            made = TQ(name, **settings)
+            opened.callback(made.close)
+            return made
+
+        yield make
 
 
 @pytest.fixture(params=["celery", "tq"])
@@ -52,10 +66,12 @@ def keys_of(server: RedisServer) -> set[str]:
         return {str(member) for key in keys for member in client.smembers(key)}
 
 
-async def test_a_live_cluster_is_shown_and_commanded(server: RedisServer, worker: Process) -> None:
+async def test_a_live_cluster_is_shown_and_commanded(
+    server: RedisServer, worker: Process, make_app: Callable[..., TQ]
+) -> None:
     before = keys_of(server)
-    client = TQ("client", broker=server.url, backend=server.url)
-    source = LiveSource(TQ("console", broker=server.url))
+    client = make_app("client", broker=server.url, backend=server.url)
+    source = LiveSource(make_app("console", broker=server.url))
     app = ConsoleApp(source, ticking=False)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(app, lambda: "w1@live" in source.state.workers)
@@ -84,9 +100,9 @@ async def test_a_live_cluster_is_shown_and_commanded(server: RedisServer, worker
 
 
 async def test_a_worker_that_is_not_there_is_reported_as_silent(
-    server: RedisServer, worker: Process
+    server: RedisServer, worker: Process, make_app: Callable[..., TQ]
 ) -> None:
-    source = LiveSource(TQ("console", broker=server.url))
+    source = LiveSource(make_app("console", broker=server.url))
     app = ConsoleApp(source, ticking=False)
     async with app.run_test():
         await until(app, lambda: "w1@live" in source.state.workers)
@@ -97,8 +113,10 @@ async def test_a_worker_that_is_not_there_is_reported_as_silent(
     source.stop()
 
 
-async def test_a_broker_that_does_not_answer_is_reported_and_commands_are_refused() -> None:
-    source = LiveSource(TQ("console", broker="redis://127.0.0.1:1/0"))
+async def test_a_broker_that_does_not_answer_is_reported_and_commands_are_refused(
+    make_app: Callable[..., TQ],
+) -> None:
+    source = LiveSource(make_app("console", broker="redis://127.0.0.1:1/0"))
     app = ConsoleApp(source, ticking=False)
     async with app.run_test():
         await until(app, lambda: source.link.error is not None)
@@ -108,8 +126,8 @@ async def test_a_broker_that_does_not_answer_is_reported_and_commands_are_refuse
     source.stop()
 
 
-def test_the_context_is_the_host_and_never_the_password() -> None:
-    source = LiveSource(TQ("console", broker="redis://:secret@127.0.0.1:1/0"), context=None)
+def test_the_context_is_the_host_and_never_the_password(make_app: Callable[..., TQ]) -> None:
+    source = LiveSource(make_app("console", broker="redis://:secret@127.0.0.1:1/0"), context=None)
     source.start()
     deadline = time.monotonic() + 10
     while source.link.error is None and time.monotonic() < deadline:

@@ -90,9 +90,20 @@ async def test_a_bad_filter_keeps_the_rows_and_points_at_the_mistake(console) ->
         status = lines[-1]
         assert "no field is called 'stat'; did you mean state?" in status
         assert status.index("^") == prompt.index("stat:x")
-        assert "proj.failed" in c.text()
+        assert c.screen.rows.filter.source == "state:failure stat"
         await c.press("escape")
         assert c.screen.rows.filter.source == ""
+
+
+async def test_rows_stay_while_a_filter_cannot_be_read(console) -> None:
+    async with console(small("succeeded", "failed")) as c:
+        await c.press("slash")
+        await c.type("state:failure (")
+        assert "1 of 2" in c.text()
+        assert "proj.failed" in c.text()
+        assert "proj.succeeded" not in c.text()
+        await c.press("enter")
+        assert "cannot be read; the one before stays" in c.lines()[-1]
 
 
 async def test_a_filter_without_matches_names_the_term(console) -> None:

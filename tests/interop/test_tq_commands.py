@@ -19,7 +19,7 @@ from tq.brokers.connect import connect
 from tq.control import Control
 from tq.monitor import ClusterWatcher
 
-CASES = ["redis/prefork", "redis/threads", "redis/solo", "amqp/prefork"]
+CASES = ["redis/prefork", "amqp/prefork", "redis/threads", "redis/solo"]
 pytestmark = [
     pytest.mark.timeout(90),
     pytest.mark.xdist_group("interop-tq-commands"),
@@ -46,7 +46,9 @@ class Cluster:
     def ask(self, group: str, *argv: str) -> Any:
         done = self.tq(group, *argv, "-d", self.node, "-t", "10", "-j")
         assert done.returncode == 0, (argv, done.stderr)
-        return json.loads(done.stdout)[self.node]
+        answer = json.loads(done.stdout)
+        # As with Celery: `inspect` prints an object, `control` a list of objects.
+        return (answer[0] if isinstance(answer, list) else answer)[self.node]
 
     def send(self, name: str, *args: Any, **options: Any) -> Any:
         return self.app.send_task(f"peer.{name}", args, **options)
@@ -238,7 +240,9 @@ def test_asking_and_watching_leave_nothing_behind(cluster: Cluster) -> None:
             key: client.smembers(key) for key in keys if key.startswith("_kombu.binding")
             and client.type(key) == "set"
         }  # fmt: skip
-        return {"keys": keys, "bound": bound, "channels": set(client.pubsub_channels())}
+        return {"keys": keys, "bound": bound, "channels": {
+            name for name in client.pubsub_channels() if "celeryev" in name or "reply" in name
+        }}  # fmt: skip
 
     def session() -> None:
         watch = Watch(cluster.url)
@@ -254,7 +258,10 @@ def test_asking_and_watching_leave_nothing_behind(cluster: Cluster) -> None:
     with dump(cluster, "--dump") as stream:
         stream.wait_for(f"{cluster.node} [", within=15)
         stream.stop()
-    eventually(lambda: left() == before, within=10)
+    try:
+        eventually(lambda: left() == before, within=10)
+    except AssertionError:
+        assert left() == before
     client.close()
 
 
@@ -286,5 +293,5 @@ def test_what_a_killed_asker_leaves_is_gone_or_expires(cluster: Cluster) -> None
 
 def test_shutdown_ends_the_worker(cluster: Cluster) -> None:
     # Last in this file.
-    cluster.tq("control", "shutdown", "-d", cluster.node, "-t", "2", "--yes")
+    cluster.tq("control", "shutdown", "-d", cluster.node, "-t", "2")
     eventually(lambda: cluster.worker.process.poll() is not None, within=20)

@@ -38,6 +38,7 @@ def register(app: Any, *, chain: Any, group: Any, soft_limit: type[BaseException
     _traces(task)
     _family(task)
     _replacing(task, chain, group)
+    _growing(task, group)
     _retrying(task)
     _limits(task, soft_limit)
     return t
@@ -184,6 +185,8 @@ def _replacing(task: Any, chain: Any, group: Any) -> None:
         last = self.app.signature("canvas.second_order", args=(key, depth, True), immutable=True)
         return self.replace(chain(first, last))
 
+
+def _growing(task: Any, group: Any) -> None:
     @task(bind=True)
     def extend(self, numbers, value):
         """Add parts to the chord we are a part of."""
@@ -213,7 +216,7 @@ def _replacing(task: Any, chain: Any, group: Any) -> None:
 
 def _retrying(task: Any) -> None:
     @task(bind=True, max_retries=5)
-    def flaky(self, value=None, fails=1, key=None):
+    def flaky(self, value=None, *, fails=1, key=None):
         """Fail and be retried `fails` times."""
         if key:
             marks().hincrby("counts", key, 1)

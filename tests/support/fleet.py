@@ -1,7 +1,6 @@
 """A private server, workers on it, and a client's application, for the canvas tests."""
 
 import itertools
-from typing import Any
 
 import redis
 
@@ -49,9 +48,7 @@ class Fleet:
 
     def is_quiet(self) -> bool:
         """Whether nothing waits, runs, is delayed, or is about to be dispatched."""
-        waiting = any(
-            self.redis.llen(key) for key in self.redis.scan_iter("celery*", _type="list")
-        )
+        waiting = any(self.redis.llen(key) for key in self.redis.scan_iter("celery*", _type="list"))
         claimed = any(
             self.redis.get(key) not in (None, "done")
             for key in self.redis.scan_iter("celery-taskset-meta-*.c", _type="string")

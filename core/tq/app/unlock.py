@@ -52,6 +52,6 @@ def unlock_chord(
 
 
 def _fail(app: Any, body: Any, error: ChordError) -> None:
-    from tq.canvas.chord import fail_body
+    from tq.canvas import fail_body
 
     fail_body(app, app.backend, body, error)

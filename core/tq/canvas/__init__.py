@@ -1,7 +1,8 @@
 """Signatures and how they combine: chains, groups, chords, maps and chunks."""
 
+from tq.canvas.body import counted_ends, dispatch_body, fail_body
 from tq.canvas.chain import _chain, chain
-from tq.canvas.chord import chord, dispatch_body
+from tq.canvas.chord import chord
 from tq.canvas.chunks import chunks, xmap, xstarmap
 from tq.canvas.group import group
 from tq.canvas.sender import Sender, set_default_sender
@@ -16,7 +17,9 @@ __all__ = [
     "chain",
     "chord",
     "chunks",
+    "counted_ends",
     "dispatch_body",
+    "fail_body",
     "group",
     "maybe_signature",
     "set_default_sender",

@@ -205,9 +205,10 @@ class _chain(Signature):
         group_index: int | None = None,
     ) -> Any:
         """Give every step its id; the group's place goes to the last one. Returns its result."""
+        # Without the chain's arguments: they are put in front when it is sent.
         _, results = self.prepare_steps(
-            self.args,
-            self.kwargs,
+            (),
+            None,
             self.tasks,
             root_id,
             parent_id,

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tq.canvas import dispatch_body, group, maybe_signature
+from tq.canvas import counted_ends, dispatch_body, group, maybe_signature
 from tq.execution.context import Context
 from tq.execution.host import Host
 from tq.execution.outcome import ExceptionInfo, PendingChord
@@ -140,7 +140,7 @@ def pending_chord(backend: Any, context: Context, record: ResultMeta) -> Pending
     if context.chord and context.group:
         ends = [(record.task_id, context.group, context.chord, context.group_index)]
     elif context.chain:
-        ends = list(_counted_ends(context.chain[0]))
+        ends = list(counted_ends(context.chain[0]))
     else:
         return None
     if not ends:
@@ -158,23 +158,6 @@ def pending_chord(backend: Any, context: Context, record: ResultMeta) -> Pending
             for id_, group, _, place in rest
         ),
     )
-
-
-def _counted_ends(step: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, int | None]]:
-    """Yield (task id, group, body, index) of each part that the last step of a chain comes to."""
-    kwargs, kind = step.get("kwargs") or {}, step.get("subtask_type")
-    if kind == "chord" and isinstance(kwargs.get("body"), Mapping):
-        yield from _counted_ends(kwargs["body"])
-    elif kind == "chain" and kwargs.get("tasks"):
-        yield from _counted_ends(kwargs["tasks"][-1])
-    elif kind == "group":
-        for part in kwargs.get("tasks") or ():
-            yield from _counted_ends(part)
-    else:
-        options = step.get("options") or {}
-        if options.get("chord") and options.get("group_id"):
-            place = options.get("group_index")
-            yield options.get("task_id") or "", options["group_id"], options["chord"], place
 
 
 def dispatch_chord(app: Host, pending: PendingChord, claim: str) -> bool:

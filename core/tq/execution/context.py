@@ -40,11 +40,13 @@ class Context:
         called_directly: The function was called, not sent.
         headers: Headers of the message that are not the protocol's.
         delivery_info: `exchange`, `routing_key`, `priority`, `redelivered`.
+        properties: The message's: `correlation_id`, `reply_to`, `delivery_mode`, `priority`, ...
         deliveries: How many earlier deliveries of this message ended unsettled.
         successors: Messages that go out in the same step as the acknowledgement.
     """
 
     args: Any = None
+    argsrepr: str | None = None
     callbacks: list[Any] | None = None
     called_directly: bool = True
     chain: list[Any] | None = None
@@ -63,6 +65,7 @@ class Context:
     ignore_result: bool | None = False
     is_eager: bool = False
     kwargs: Any = None
+    kwargsrepr: str | None = None
     lang: str | None = None
     logfile: str | None = None
     loglevel: int | None = None
@@ -227,7 +230,9 @@ def build_context(
     context.__dict__.update(
         custom,
         args=body.args,
+        argsrepr=headers.argsrepr,
         kwargs=body.kwargs,
+        kwargsrepr=headers.kwargsrepr,
         callbacks=body.callbacks,
         errbacks=body.errbacks,
         chain=body.chain,
@@ -245,14 +250,14 @@ def build_context(
         expires=headers.expires,
         group=headers.group,
         group_index=headers.group_index,
-        headers=custom,
+        headers=custom or None,
         hostname=hostname,
         id=headers.id,
         ignore_result=headers.ignore_result,
         lang=headers.lang,
         origin=headers.origin,
         parent_id=headers.parent_id,
-        properties=message.properties or {},
+        properties=_properties(message),
         replaced_task_nesting=headers.replaced_task_nesting,
         reply_to=message.reply_to,
         retries=headers.retries,
@@ -261,8 +266,17 @@ def build_context(
         stamped_headers=headers.stamped_headers,
         stamps=headers.stamps,
         task=headers.task,
-        taskset=headers.group,
         timelimit=headers.timelimit,
-        utc=True,
     )
     return context
+
+
+def _properties(message: Message) -> dict[str, Any]:
+    return {
+        **(message.properties or {}),
+        "correlation_id": message.correlation_id,
+        "reply_to": message.reply_to,
+        "delivery_mode": message.delivery_mode,
+        "priority": message.priority,
+        "delivery_info": {"exchange": message.exchange, "routing_key": message.routing_key},
+    }

@@ -12,6 +12,7 @@ from tq.errors import DecodeError
 from tq.saferepr import saferepr
 from tq.wire.limits import LIMITS, Limits
 from tq.wire.serialization import dumps_json, is_flat, loads_json
+from tq.wire.text import without_surrogates
 
 __all__ = ["Message", "decode_envelope", "encode_envelope"]
 
@@ -66,9 +67,10 @@ _Flat = str | int | float | bool | None
 _Header = _Flat | list[_Flat] | Annotated[dict[str, _Flat], msgspec.Meta(max_length=0)]
 
 
-class _Info(msgspec.Struct, frozen=True):
+class _Info(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exchange: str = ""
     routing_key: str = ""
+    redelivered: bool | None = None
 
 
 class _CommonProperties(msgspec.Struct, forbid_unknown_fields=True):
@@ -85,7 +87,9 @@ class _CommonProperties(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _CommonEnvelope(
-    msgspec.Struct, rename={"content_type": "content-type", "encoding": "content-encoding"}
+    msgspec.Struct,
+    rename={"content_type": "content-type", "encoding": "content-encoding"},
+    forbid_unknown_fields=True,
 ):
     """An envelope as kombu and tq write it; msgspec checks it and decodes the body's base64."""
 
@@ -258,8 +262,8 @@ def _outline(raw: bytes, limits: Limits) -> _Envelope:
         data.get("body"),
         data.get("content-type"),
         data.get("content-encoding"),
-        data.get("headers"),
-        data.get("properties"),
+        without_surrogates(data.get("headers")),
+        without_surrogates(data.get("properties")),
     )
 
 

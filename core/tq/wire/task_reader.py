@@ -18,6 +18,7 @@ from tq.wire.envelope import Message
 from tq.wire.limits import LIMITS, Limits
 from tq.wire.serialization import JSON_ONLY, loads
 from tq.wire.task import TaskBody, TaskHeaders
+from tq.wire.text import without_surrogates
 from tq.wire.times import parse_time
 
 __all__ = ["read_body", "read_headers"]
@@ -155,7 +156,7 @@ def _protocol1_headers(message: Message, accept: frozenset[str], limits: Limits)
         raise DecodeError(
             "neither headers nor body name a task", reason="no_task", raw=message.body
         )
-    wire = {name: body[name] for name in _PROTOCOL1_NAMES if name in body}
+    wire = {n: without_surrogates(body[n]) for n in _PROTOCOL1_NAMES if n in body}
     if wire.get("group") is None and body.get("taskset") is not None:
         wire["group"] = body["taskset"]
     if body.get("utc", True):

@@ -30,6 +30,7 @@ from tq.wire.message import TaskBody, read_body, read_headers
 from tq.wire.result import ResultMeta
 from tq.worker.actions import Conclusion
 from tq.worker.effects import Effects
+from tq.worker.policies import body_limits
 from tq.worker.settler import Settler
 
 __all__ = ["Concluder"]
@@ -63,6 +64,7 @@ class Concluder:
             accept: Content types that may be decoded.
         """
         self._accept = accept
+        self._limits = body_limits(app.conf.settings)
         self._app = app
         self._hostname = hostname
         self._settler = settler
@@ -154,7 +156,7 @@ class Concluder:
     def _body(self, message: Any) -> TaskBody:
         """Read a body as far as it can be read: what follows a task hangs on it."""
         try:
-            return read_body(message, self._accept)
+            return read_body(message, self._accept, self._limits)
         except DecodeError:
             return TaskBody()
 

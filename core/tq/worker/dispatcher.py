@@ -239,7 +239,12 @@ class Dispatcher:
         reason = exc.reason if isinstance(exc, DecodeError) else "bad_time"
         self.buried[reason] += 1
         actions.bury.append((delivery.tag, reason))
-        fields = {"reason": reason, "queue": delivery.queue, "error": exc}
+        fields = {
+            "reason": reason,
+            "queue": delivery.queue,
+            "error": exc,
+            "message": delivery.message,
+        }
         actions.reports.append(Report("unreadable", None, None, fields))
 
     def collected(self, events: Iterable[PoolEvent], now: float) -> Actions:
@@ -323,7 +328,8 @@ class Dispatcher:
         fields = {
             "reason": reason,
             "queue": request.delivery.queue,
-            "error": f"body of {request.name}[{request.id}]: {record.traceback}",
+            "error": DecodeError(f"body of {request.name}[{request.id}]: {record.traceback}"),
+            "message": request.delivery.message,
         }
         actions.reports.append(Report("unreadable", request, None, fields))
 

@@ -121,6 +121,22 @@ class RevokedIds:
             added[task_id] = now
         self.expire(now)
 
+    def restore(self, entries: Iterable[tuple[str, float]], now: float) -> None:
+        """Take in `(id, wall timestamp)` from an earlier life; ids that are known keep their age.
+
+        Args:
+            entries: What `items` returned.
+            now: Wall-clock timestamp; entries of the future count as of now.
+        """
+        older = {task_id: min(timestamp, now) for task_id, timestamp in entries}
+        older.update(self._added)
+        self._added = dict(sorted(older.items(), key=lambda entry: entry[1]))
+        self.expire(now)
+
+    def items(self) -> list[tuple[str, float]]:
+        """Return `(id, wall timestamp)`, oldest first."""
+        return list(self._added.items())
+
     def discard(self, task_id: str) -> None:
         """Remove an id, if it is there."""
         self._added.pop(task_id, None)

@@ -80,6 +80,7 @@ class Record(msgspec.Struct, array_like=True):
         traceback: The formatted traceback of a failure or retry.
         requeue: With REJECTED: whether the message goes back to its queue.
         bury: Why the message goes to the dead letters after its effects are recorded.
+        expected: With FAILURE: the exception is among the task's `throws`.
         lost: The lease was lost before the outcome was settled, so nothing was recorded.
     """
 
@@ -90,6 +91,7 @@ class Record(msgspec.Struct, array_like=True):
     requeue: bool | None = None
     lost: bool = False
     bury: str | None = None
+    expected: bool = False
 
 
 encode_assignment = msgspec.msgpack.Encoder().encode

@@ -5,12 +5,14 @@ Source: SETTINGS (task_acks_late and what follows); celery/app/task.py, `from_co
 
 from typing import Any
 
+from tq.config import Settings
 from tq.errors import ConfigError
+from tq.wire.limits import Limits
 from tq.worker.dispatcher import Dispatcher
 from tq.worker.limits import parse_rate
 from tq.worker.request import TaskPolicy
 
-__all__ = ["Policies"]
+__all__ = ["Policies", "body_limits"]
 
 
 class Policies:
@@ -50,6 +52,11 @@ class Policies:
                 dispatcher.set_rate(name, parse_rate(default if rate is None else rate))
             except ValueError as exc:
                 raise ConfigError(f"rate_limit of task {name}: {exc}") from exc
+
+
+def body_limits(settings: Settings) -> Limits:
+    """Return how large a task's body may be."""
+    return Limits(message=settings.message_max_bytes, inflated=settings.message_max_inflated_bytes)
 
 
 def _policy(task: Any, conf: Any) -> TaskPolicy:

@@ -109,12 +109,12 @@ class Reporter:
         self._emitter.send(
             "task-failed", uuid=request.id, exception=record.text, traceback=record.traceback
         )
-        logger.error(
-            "Task %s raised unexpected: %s%s",
-            _label(request),
-            safe_text(record.text, _FIELD),
-            _traceback_lines(record),
-        )
+        text = safe_text(record.text, _FIELD)
+        if record.expected:
+            logger.info("Task %s raised expected: %s", _label(request), text)
+        else:
+            traceback = _traceback_lines(record)
+            logger.error("Task %s raised unexpected: %s%s", _label(request), text, traceback)
 
     def _retried(self, report: Report) -> None:
         request, record = _of(report), _record(report)
@@ -164,9 +164,9 @@ class Reporter:
             id=request.id,
         )
 
-    @staticmethod
-    def _unreadable(report: Report) -> None:
+    def _unreadable(self, report: Report) -> None:
         fields = report.fields
+        signals.task_rejected.send(sender=self._app, message=fields["message"], exc=fields["error"])
         logger.error(
             "Message from queue %s went to the dead letters (%s): %s",
             safe_text(fields["queue"], 200),

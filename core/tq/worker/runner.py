@@ -30,6 +30,7 @@ from tq.worker.outcome import (
     decode_record,
     encode_record,
 )
+from tq.worker.policies import body_limits
 
 __all__ = ["TaskRunner"]
 
@@ -60,6 +61,7 @@ class TaskRunner:
         self._hostname = hostname
         self._log_options = log_options
         self._accept = accept
+        self._limits = body_limits(app.conf.settings)
         self._effects: dict[str, tuple[Effects | None, Record]] = {}
         self._settlers: dict[str, Settler | None] = {}
         self._early: dict[str, Settler | None] = {}
@@ -84,6 +86,7 @@ class TaskRunner:
         if self._log_options is not None:
             logs.reopen(self._log_options, slot + 1)
         self._writer = EffectWriter(self._app, self._app.backend, self._app.broker)
+        self._app.on_after_fork.send(sender=self._app)
         signals.worker_process_init.send(sender=None)
 
     def teardown(self, slot: int) -> None:
@@ -163,7 +166,7 @@ class TaskRunner:
         """
         message = assignment.message()
         try:
-            body = read_body(message, self._accept)
+            body = read_body(message, self._accept, self._limits)
         except DecodeError as exc:
             return Record(UNREADABLE, None, exc.reason, str(exc))
         context = build_context(
@@ -175,9 +178,20 @@ class TaskRunner:
             deliveries=assignment.deliveries,
         )
         task = self._app.tasks[assignment.headers.task]
+        if task.acks_late and self._succeeded_before(assignment):
+            return Record(IGNORED, None, "it succeeded before")
         if not task.acks_late and not self._acknowledge(assignment):
             return Record(IGNORED, lost=True)
         return context, body
+
+    def _succeeded_before(self, assignment: Assignment) -> bool:
+        """Tell whether a delivery that comes again has left its result already, where asked for."""
+        again = assignment.redelivered or assignment.deliveries or assignment.headers.redelivered
+        if not again or not self._app.conf.settings.worker_deduplicate_successful_tasks:
+            return False
+        task_id = assignment.headers.id
+        record = self._app.backend.fetch([task_id]).get(task_id)
+        return record is not None and record.status == SUCCESS
 
     def _acknowledge(self, assignment: Assignment) -> bool:
         """Acknowledge before the run, where the job runs; False when the lease is lost."""
@@ -203,6 +217,7 @@ class TaskRunner:
             record.text = execution.result_repr
             record.traceback = execution.traceback
             record.requeue = False if state == REJECTED else None
+            record.expected = execution.expected
         if state == FAILURE and task.acks_late and not _acks_on_failure(task, self._app.conf):
             record.bury = "task_failed"
         return self._keep(tag, self._effects_of(tag, context, execution, record.bury), record)
@@ -257,7 +272,7 @@ class TaskRunner:
         """Return the settler for the consumer that a tag belongs to."""
         consumer_id = tag.rpartition("/")[0]
         if consumer_id not in known:
-            known[consumer_id] = self._app.broker.settler(consumer_id)
+            known[consumer_id] = self._app.read_broker.settler(consumer_id)
         return known[consumer_id]
 
 
@@ -281,8 +296,11 @@ def _acks_on_failure(task: Any, conf: Any) -> bool:
 
 
 def _shares_server(app: Any) -> bool:
-    location = app.broker.location
-    return location is not None and location == app.backend.location
+    location = app.read_broker.location
+    if location is None or location != app.backend.location:
+        return False
+    # Messages of the settle step go out where the delivery came from.
+    return bool(app.broker.location == location)
 
 
 def _not_run(assignment: Assignment, exc: Exception) -> Record:

@@ -9,7 +9,7 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from tq import signals
+from tq import nodename, signals
 from tq.clock import SystemClock
 from tq.control.node import Node
 from tq.errors import BrokerError, ConfigError, DecodeError
@@ -32,7 +32,7 @@ from tq.worker.interrupts import handle_signals
 from tq.worker.journal import journal, log_options
 from tq.worker.loop import Loop
 from tq.worker.options import resolve
-from tq.worker.policies import Policies
+from tq.worker.policies import Policies, body_limits
 from tq.worker.registry import CommandTable
 from tq.worker.remote import RemoteControl
 from tq.worker.reporter import Reporter
@@ -131,8 +131,13 @@ class Worker:
         }
         self.app = app
         app.set_current()
+        # Before modules and options are looked at: receivers may still change the settings.
+        signals.celeryd_init.send(
+            sender=nodename.make(hostname), instance=self, conf=app.conf, options=given
+        )
         app.import_default_modules()
         settings = app.conf.settings
+        self.limits = body_limits(settings)
         self.options = options = resolve(settings, given)
         self.hostname = options.hostname
         self.clock = SystemClock()
@@ -290,7 +295,7 @@ class Worker:
     def _read_arguments(self, request: Request) -> tuple[Any, Any]:
         """Read a task's arguments for an inspect reply; the worker itself never needs them."""
         try:
-            body = read_body(request.delivery.message, self.accept)
+            body = read_body(request.delivery.message, self.accept, self.limits)
         except DecodeError as exc:
             return f"<unreadable: {exc.reason}>", {}
         return body.args, body.kwargs

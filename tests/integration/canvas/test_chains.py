@@ -33,7 +33,7 @@ def test_chain_with_replaced_step_ends_in_a_group(t):
 
 def test_chain_in_a_group_may_end_in_a_group(t):
     found = group(t.add.s(1, 2) | group(t.add.s(1), t.add.s(2)))()
-    assert found.get(timeout=TIMEOUT) == [4, 5]
+    assert found.get(timeout=TIMEOUT) == [[4, 5]]
 
 
 def test_members_of_a_last_group_each_get_the_value(t):

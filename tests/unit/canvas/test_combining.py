@@ -4,8 +4,16 @@ import pickle
 
 import pytest
 
-from tq.canvas import Signature, chain, chord, group, maybe_signature, set_default_sender, signature
-from tq.canvas.chord import dispatch_body
+from tq.canvas import (
+    Signature,
+    chain,
+    chord,
+    dispatch_body,
+    group,
+    maybe_signature,
+    set_default_sender,
+    signature,
+)
 from tq.errors import ChordError, ConfigError
 from tq.results import AsyncResult, GroupResult
 from tq.wire.result import ResultMeta

@@ -274,7 +274,7 @@ class TasksScreen(TaskActs, ListScreen):
             self.rows.filter = parse(text, self.console.config.saved_filters)
         except FilterError as error:
             caret = " " * max(
-                0, self.prompt.mark_width - 2 + min(error.column, self.size.width // 2)
+                0, self.prompt.mark_width - 1 + min(error.column, self.size.width // 2)
             )
             self.note = Cell(f"{caret}^ {error.reason}", "error")
             self.draw_frame()

@@ -8,6 +8,7 @@ from typing import Any
 from kombu import entity
 
 from tq.brokers.base import Exchange, Message, Queue
+from tq.wire.text import without_surrogates
 
 __all__ = [
     "delivery_count",
@@ -105,7 +106,7 @@ def _message(body: Any, headers: Any, properties: dict[str, Any], info: Any) -> 
     take = properties.pop
     return Message(
         body=body.encode(errors="surrogateescape") if isinstance(body, str) else bytes(body),
-        headers=dict(headers or {}),
+        headers=_headers(headers),
         content_type=_text(take("content_type", None)) or "",
         content_encoding=_text(take("content_encoding", None)) or "utf-8",
         exchange=(info or {}).get("exchange") or "",
@@ -117,6 +118,16 @@ def _message(body: Any, headers: Any, properties: dict[str, Any], info: Any) -> 
         expiration=_text(take("expiration", None)),
         properties=properties or None,
     )
+
+
+def _headers(headers: Any) -> dict[str, Any]:
+    found = dict(headers or {})
+    # py-amqp lets lone surrogates through; looking for them text by text costs more than this.
+    try:
+        str(found).encode()
+    except UnicodeEncodeError:
+        found = without_surrogates(found)
+    return found
 
 
 def delivery_count(headers: dict[str, Any]) -> int:

@@ -13,6 +13,7 @@ from tq.brokers.redis.consumer import Consumer
 from tq.brokers.redis.keys import Keys
 from tq.brokers.redis.options import Options, read_options
 from tq.brokers.redis.publication import publish_commands
+from tq.brokers.redis.revocations import read_revoked, revoke_commands
 from tq.brokers.redis.scripts import load, run_pipeline
 from tq.brokers.redis.settler import Settler
 from tq.brokers.redis.subscription import FanoutSubscription, ListSubscription
@@ -117,6 +118,22 @@ class Broker:
             probe.call("PING")
         finally:
             probe.close()
+
+    def revoke(self, ids: Sequence[str], expires: float) -> None:
+        """Remember revoked task ids until a wall timestamp."""
+        self.pool.pipeline(revoke_commands(self.keys.revoked(), ids, expires))
+
+    def revoked(self, since: float, limit: int) -> list[tuple[str, float]]:
+        """Return `(task id, expiry)` of revocations that expire at `since` or later.
+
+        Args:
+            since: Wall-clock timestamp.
+            limit: Most entries; the latest are kept.
+        """
+        reply = self.pool.call(
+            "ZREVRANGEBYSCORE", self.keys.revoked(), "+inf", since, "WITHSCORES", "LIMIT", 0, limit
+        )
+        return read_revoked(reply)
 
     def _run(self, commands: list[tuple[Argument, ...]], *scripts: str) -> None:
         """Run commands in one round trip."""

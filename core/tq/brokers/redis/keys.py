@@ -140,6 +140,22 @@ class Keys:
         """Name the sorted set task id -> expiry of its revocation."""
         return f"{self.prefix}tq:revoked"
 
+    def beat_lock(self, scope: str) -> str:
+        """Name the lock of the beat that leads, with its lease and fence."""
+        return f"{self.prefix}tq:lock:beat{scope}"
+
+    def beat_fence(self, scope: str) -> str:
+        """Name the counter that numbers the holds of that lock."""
+        return f"{self.prefix}tq:lock:beat{scope}:fence"
+
+    def beat_progress(self, scope: str) -> str:
+        """Name the hash entry -> the slot it ran last, when, and how often."""
+        return f"{self.prefix}tq:beat{scope}"
+
+    def beat_slot(self, task_id: str) -> str:
+        """Name the claim of one slot, by the id of its task, which no other slot has."""
+        return f"{self.prefix}tq:beat:slot:{task_id}"
+
 
 def _steps(value: Any) -> list[int]:
     """Check `priority_steps`."""

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 
 import msgspec
 
+from tq import signals
 from tq.pools.base import Job, PoolOptions, Runner
 from tq.pools.prefork.child import FLUSH, LEAVE, RECALL, Child, ChildOptions
 from tq.pools.prefork.journal import Journal
@@ -178,6 +179,7 @@ def start_member(
         ConfigError: The runner does not go with `spawn`.
     """
     row.clear()
+    signals.worker_before_create_process.send(sender=start_member)
     child_options = ChildOptions(
         os.getpid(),
         row.index,
