@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tq.results import EagerResult as EagerResult
     from tq.results import GroupResult as GroupResult
     from tq.results import ResultSet as ResultSet
+    from tq.wire.exceptions import register_exceptions as register_exceptions
     from tq.wire.ids import new_id as uuid
 
 __version__ = "0.1.0"
@@ -55,6 +56,7 @@ __all__ = [
     "find_app",
     "group",
     "maybe_signature",
+    "register_exceptions",
     "shared_task",
     "signals",
     "signature",
@@ -75,6 +77,7 @@ _APP = {
 }
 _HOMES = {
     **{name: f"tq.app.{module}" for name, module in _APP.items()},
+    "register_exceptions": "tq.wire.exceptions",
     **dict.fromkeys(("Ignore", "Reject", "Retry"), "tq.errors"),
     **dict.fromkeys(("AsyncResult", "EagerResult", "GroupResult", "ResultSet"), "tq.results"),
     **dict.fromkeys(

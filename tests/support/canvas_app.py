@@ -4,6 +4,7 @@ import os
 
 from tests.support.canvas_tasks import register
 from tq import TQ, chain, group
+from tq.contrib.abortable import AbortableTask
 from tq.errors import SoftTimeLimitExceeded
 
 app = TQ("canvas", broker=os.environ["PEER_URL"], backend=os.environ["PEER_BACKEND"])
@@ -12,4 +13,6 @@ app.conf.update(
     task_allow_error_cb_on_chord_header=os.environ.get("PEER_HEADER_ERRBACKS") == "1",
     result_extended=True,
 )
-tasks = register(app, chain=chain, group=group, soft_limit=SoftTimeLimitExceeded)
+tasks = register(
+    app, chain=chain, group=group, soft_limit=SoftTimeLimitExceeded, abortable=AbortableTask
+)

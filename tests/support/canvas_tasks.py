@@ -11,6 +11,8 @@ from typing import Any
 
 import redis
 
+from tests.support import expressions
+
 _marks: tuple[int, redis.Redis] | None = None
 
 
@@ -22,7 +24,9 @@ def marks() -> redis.Redis:
     return _marks[1]
 
 
-def register(app: Any, *, chain: Any, group: Any, soft_limit: type[BaseException]) -> Any:
+def register(
+    app: Any, *, chain: Any, group: Any, soft_limit: type[BaseException], abortable: Any
+) -> Any:
     """Define the tasks; returns them as attributes."""
     t = SimpleNamespace()
 
@@ -40,7 +44,8 @@ def register(app: Any, *, chain: Any, group: Any, soft_limit: type[BaseException
     _replacing(task, chain, group)
     _growing(task, group)
     _retrying(task)
-    _limits(task, soft_limit)
+    _pure(task)
+    _limits(task, soft_limit, abortable)
     return t
 
 
@@ -134,7 +139,7 @@ def _family(task: Any) -> None:
         return self.request.stamps or {}
 
     @task(bind=True)
-    def stamp_trace(self, *_, key="", value=None):
+    def stamp_trace(self, _=None, *, key="", value=None):
         names = ",".join(sorted(self.request.stamped_headers or ()))
         marks().rpush(f"echo:{key}", f"{names}={sorted((self.request.stamps or {}).items())}")
         return value
@@ -252,7 +257,54 @@ def _retrying(task: Any) -> None:
         return value
 
 
-def _limits(task: Any, soft_limit: type[BaseException]) -> None:
+def _pure(task: Any) -> None:
+    """The functions of `tests.support.expressions`, each run counted where a key is given."""
+
+    def noted(key: str) -> None:
+        if key:
+            marks().hincrby("runs", key, 1)
+
+    @task()
+    def shift(value, by, key=""):
+        noted(key)
+        return expressions.shift(value, by)
+
+    @task()
+    def total(value, by, key=""):
+        noted(key)
+        return expressions.total(value) + by
+
+    @task()
+    def wrap(value, by, key=""):
+        noted(key)
+        return [value, by]
+
+    @task(bind=True, max_retries=5)
+    def retried(self, value, by, key=""):
+        """Shift, at the `by`th retry."""
+        if self.request.retries < by:
+            raise self.retry(countdown=0.001)
+        noted(key)
+        return expressions.shift(value, by)
+
+    @task(bind=True)
+    def replaced(self, value, by, key=""):
+        """Shift, by another call."""
+        options = {"by": by, "key": key}
+        return self.replace(self.app.signature("canvas.shift", args=(value,), kwargs=options))
+
+
+def _limits(task: Any, soft_limit: type[BaseException], abortable: Any) -> None:
+    @task(bind=True, base=abortable)
+    def until_aborted(self, key):
+        """Run until somebody aborts this call."""
+        marks().hincrby("counts", f"at {key}", 1)
+        for _ in range(2_000):
+            if self.is_aborted():
+                return "aborted"
+            time.sleep(0.01)
+        return "ran to its end"
+
     @task(soft_time_limit=0.3, time_limit=30)
     def guarded(value):
         """Run into the soft limit and recover."""

@@ -1,6 +1,7 @@
 """The application of the worker's tests: tasks that leave marks in Redis, fail, stick and die."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ app.conf.update(
     broker_lease=float(os.environ.get("PEER_LEASE", "3")),
     worker_soft_shutdown_timeout=float(os.environ.get("PEER_SOFT", "0")),
     task_acks_late=os.environ.get("PEER_ACKS", "late") == "late",
+    **json.loads(os.environ.get("PEER_SETTINGS", "{}")),
 )
 log = get_task_logger(__name__)
 _marks = None

@@ -2,7 +2,9 @@
 
 import fnmatch
 import selectors
+import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -26,6 +28,10 @@ class _Format(Protocol):
     def header(self) -> Any: ...
 
     def line(self, event: Any) -> str: ...
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 class Dump:
@@ -68,6 +74,9 @@ class Dump:
         for line in lines.header():
             sys.stdout.write(line + "\n")
         sys.stdout.flush()
+        if threading.current_thread() is threading.main_thread():
+            # A supervisor ends this with TERM: the event queue's binding must go then too.
+            signal.signal(signal.SIGTERM, _interrupt)
         self._receiver.start()
         deadline = None if seconds is None else time.monotonic() + seconds
         try:

@@ -18,6 +18,8 @@ __all__ = ["cli", "run"]
 # name -> (module, one line of help): listed here so that `tq --help` imports no command.
 COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("worker", "Start a worker."),
+    "beat": ("beat", "Send periodic tasks when they are due."),
+    "multi": ("multi", "Start, stop and restart many workers on this machine."),
     "events": ("events", "Watch a cluster: full-screen console, or --dump for a stream of lines."),
     "status": ("status", "Show which workers answer, and how they are."),
     "inspect": ("inspect", "Ask workers what they do and know (read-only)."),

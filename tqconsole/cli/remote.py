@@ -30,6 +30,7 @@ class Answers:
         named: Whether `expected` was named by the user.
         unknown: Destinations that no known worker matches.
         timeout: Seconds that were waited at most.
+        absent: The broker says that nobody else was listening: who is missing is not there.
     """
 
     replies: list[Reply]
@@ -37,6 +38,14 @@ class Answers:
     named: bool
     timeout: float
     unknown: list[str] = field(default_factory=list)
+    absent: bool = False
+
+    @property
+    def silence(self) -> str:
+        """Return why somebody did not answer, as far as that is known."""
+        if self.absent:
+            return "not there: no worker of that name listens"
+        return f"no reply in {self.timeout:g} s (busy, or another host's name?)"
 
     @property
     def missing(self) -> list[str]:
@@ -87,17 +96,17 @@ def ask(
     suffix = f".{namespace}.pidbox"
     known = sorted(queue.removesuffix(suffix) for _, queue in bound if queue.endswith(suffix))
     names, unknown = resolve(split_names(tuple(destination)), known)
-    replies = app.control.mailbox.broadcast(
+    call = app.control.mailbox.start(
         method,
         arguments,
         destination=names if destination else None,
-        reply=True,
         timeout=timeout,
         limit=len(names) if destination else None,
         expect=set(names or known) or None,
     )
-    replies.sort(key=lambda reply: reply.node)
-    return Answers(replies, names or known, bool(destination), timeout, unknown)
+    replies = sorted(call.wait(), key=lambda reply: reply.node)
+    absent = call.delivered is not None and call.delivered <= len(replies)
+    return Answers(replies, names or known, bool(destination), timeout, unknown, absent)
 
 
 def resolve(wanted: Sequence[str], known: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -134,7 +143,9 @@ def exit_code(answers: Answers, expect: str | None) -> int:
     """
     needed = _needed(answers, expect)
     if not answers.replies and needed:
-        raise NoReplyError("no worker replied within " + f"{answers.timeout:g} s")
+        if answers.absent and not answers.named:
+            raise NoReplyError("no worker is listening")
+        raise NoReplyError(f"no worker replied within {answers.timeout:g} s")
     if answers.errors:
         return exits.FAILED
     if len(answers.replies) < needed or (answers.unknown and expect != "any"):
@@ -185,7 +196,7 @@ def print_answers(
         note(f"{name}: no worker of that name is known")
     for name in answers.missing:
         if answers.named:
-            note(f"{name}: no reply in {answers.timeout:g} s")
+            note(f"{name}: {answers.silence}")
     if answers.missing and answers.named:
         note(f"{len(answers.replies)} of {len(answers.expected)} replied", quiet)
 
@@ -200,5 +211,6 @@ def _lines(answers: Answers) -> list[Row]:
         }
         for reply in answers.replies
     ]
-    lines += [{"worker": name, "ok": False, "reason": "no reply"} for name in answers.missing]
+    reason = "absent" if answers.absent else "no reply"
+    lines += [{"worker": name, "ok": False, "reason": reason} for name in answers.missing]
     return lines

@@ -36,7 +36,7 @@ def command(
     print_answers(answers, printer, ("worker", "status", "ms"), _rows, quiet=given.quiet)
     for name in answers.missing:
         if not answers.named:
-            note(f"{name}: no reply in {timeout:g} s (killed, or busy)", given.quiet)
+            note(f"{name}: {answers.silence}", given.quiet)
     count = len(answers.replies)
     if printer.form in ("table", "plain"):
         note(f"\n{count} node{'' if count == 1 else 's'} online.", given.quiet)

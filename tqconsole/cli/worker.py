@@ -1,6 +1,6 @@
 """`tq worker`."""
 
-import os
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -18,14 +18,10 @@ class _Concurrency(click.ParamType[Any]):
 
     name = "N"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Return the number, or fail with one line."""
-        if value == "auto":
-            return (
-                len(os.sched_getaffinity(0))
-                if hasattr(os, "sched_getaffinity")
-                else os.cpu_count() or 1
-            )
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        """Return the number or `auto`, or fail with one line."""
+        if str(value).lower() == "auto":
+            return "auto"
         try:
             number = int(value)
         except ValueError:
@@ -58,7 +54,9 @@ _SECONDS = click.FloatRange(min=0, min_open=True, max=1e9)
 @click.command("worker", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-n", "--hostname", metavar="NAME", help="Node name; %h %n %d expand.")
 @click.option("-c", "--concurrency", type=_Concurrency(), help="Slots; a number or auto.")
-@click.option("-P", "--pool", metavar="POOL", help="prefork, threads, asyncio or solo.")
+@click.option(
+    "-P", "--pool", metavar="POOL", help="prefork, threads, asyncio, gevent, eventlet or solo."
+)
 @click.option("-Q", "--queues", metavar="A,B", help="Consume only these queues.")
 @click.option("-X", "--exclude-queues", metavar="A,B", help="Consume all but these queues.")
 @click.option("-I", "--include", metavar="A,B", help="More modules to import.")
@@ -77,6 +75,15 @@ _SECONDS = click.FloatRange(min=0, min_open=True, max=1e9)
     "--prefetch-multiplier", type=click.IntRange(min=0), help="Most messages reserved per slot."
 )
 @click.option(
+    "--disable-prefetch",
+    is_flag=True,
+    default=None,
+    help="Take a message only when a slot is free.",
+)
+@click.option(
+    "--pool-start-method", type=click.Choice(["fork", "spawn"]), help="How children are started."
+)
+@click.option(
     "--max-tasks-per-child", type=_POSITIVE, help="Replace a child after this many tasks."
 )
 @click.option(
@@ -86,7 +93,10 @@ _SECONDS = click.FloatRange(min=0, min_open=True, max=1e9)
 @click.option("--soft-time-limit", type=_SECONDS, help="Seconds after which a task is interrupted.")
 @click.option("--autoscale", type=_Autoscale(), help="Grow and shrink the pool.")
 @click.option("--purge", "--discard", is_flag=True, help="Empty the queues first.")
-@click.option("--pidfile", metavar="PATH", help="Write the process id here.")
+@click.option("-D", "--detach", is_flag=True, help="Run in the background.")
+@click.option("--pidfile", metavar="PATH", help="Write the process id here; %n %h %p expand.")
+@click.option("-B", "--beat", is_flag=True, help="Send periodic tasks too; in one worker only.")
+@click.option("-s", "--schedule", metavar="PATH", help="File of beat's progress, with -B.")
 @click.option("-S", "--statedb", metavar="PATH", help="Keep revoked ids here.")
 @click.option("--without-gossip", is_flag=True, help="Do not listen to other workers.")
 @click.option("--without-mingle", is_flag=True, help="Do not ask other workers at start.")
@@ -95,6 +105,7 @@ _SECONDS = click.FloatRange(min=0, min_open=True, max=1e9)
 @click.option(
     "-O", "--optimization", type=click.Choice(["default", "fair"]), help="Accepted; both are fair."
 )
+@daemon_options
 @app_options
 def command(given: Globals, loglevel: str, **options: Any) -> int:
     """Start a worker.
@@ -102,17 +113,51 @@ def command(given: Globals, loglevel: str, **options: Any) -> int:
     Takes tasks from the queues, runs them in a pool and answers remote control. TERM ends it when
     the running tasks are done, QUIT at once.
     """
-    from tq.worker import Worker  # deferred: `tq worker --help` needs none of it
+    from tq import nodename  # deferred: `tq worker --help` needs none of it
 
-    app = load_app(given, required=True)
     for name in ("queues", "exclude_queues", "include"):
         options[name] = _names(name, options[name])
     options.pop("optimization")
+    daemon = {name: options.pop(name) for name in ("detach", "pidfile", "uid", "gid", "umask")}
+    node = nodename.make(options["hostname"])
+    if daemon["detach"] and not options["logfile"]:
+        options["logfile"] = default_logfile(node, given.quiet)
+
+    def program(on_ready: Callable[[], None]) -> int:
+        return _work(given, loglevel.upper(), options, on_ready)
+
+    return launch(program, node=node, **daemon)
+
+
+def _work(
+    given: Globals, loglevel: str, options: dict[str, Any], on_ready: Callable[[], None]
+) -> int:
+    # Deferred: in the background this runs in a forked process, which must start from little.
+    from tq import signals
+    from tq.worker import Worker
+
+    beat, schedule = options.pop("beat"), options.pop("schedule")
+    if schedule and not beat:
+        raise ConfigError("--schedule is for the embedded beat: give --beat too")
+    app = load_app(given, required=True)
     include = options.pop("include")
     if include:
         app.conf.include = [*app.conf.include, *include]
-    worker = Worker(app, loglevel=loglevel.upper(), no_color=given.no_color, **options)
-    return worker.start()
+    worker = Worker(app, loglevel=loglevel, no_color=given.no_color, **options)
+    if beat:
+        from tq.beat import Service  # only with -B
+
+        # Last, so that the pool's processes exist before its thread does.
+        worker.services.append(Service(app, schedule_filename=schedule, embedded=True))
+
+    def tell(**_signal: Any) -> None:
+        on_ready()
+
+    signals.worker_ready.connect(tell, weak=False)
+    try:
+        return worker.start()
+    finally:
+        signals.worker_ready.disconnect(tell)
 
 
 def _names(option: str, text: str | None) -> list[str] | None:

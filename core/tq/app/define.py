@@ -10,6 +10,7 @@ from typing import Any
 
 from tq.app.task import Task
 from tq.errors import ConfigError
+from tq.wire.exceptions import register_task_exceptions
 
 __all__ = ["annotate", "make_task", "task_name"]
 
@@ -73,8 +74,13 @@ def make_task(
     }
     task: Task[..., Any] = type(title, (kind,), attributes)()
     task.__dict__.setdefault("__name__", title)
+    register_task_exceptions(module, *_classes(task.throws), *_classes(task.autoretry_for))
     annotate(task, app.conf.settings.task_annotations if app.conf.loaded else None)
     return task
+
+
+def _classes(given: Any) -> tuple[Any, ...]:
+    return tuple(given) if isinstance(given, list | tuple | set | frozenset) else (given,)
 
 
 def _check_options(name: str, kind: type, options: Mapping[str, Any]) -> None:

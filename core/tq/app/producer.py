@@ -87,12 +87,11 @@ class Producer:
         if signals.before_task_publish:
             for call in calls:
                 _signal_before(call, settings, options)
-        self._declare(calls, captured=box is not None)
-        messages = [call.message for call in calls]
         if box is not None:
-            box.extend(messages)
+            self._declare(calls, captured=True)
+            box.extend(call.message for call in calls)
         else:
-            self._send(messages, settings, options)
+            self._send(calls, settings, options)
         if signals.after_task_publish or signals.task_sent:
             for call in calls:
                 _signal_after(call)
@@ -104,31 +103,34 @@ class Producer:
         self._host.broker.publish(messages)
 
     def _send(
-        self, messages: list[Message], settings: Settings, options: Mapping[str, Any]
+        self, calls: Sequence[Call], settings: Settings, options: Mapping[str, Any]
     ) -> None:
-        if len(messages) <= BATCH:
-            self._send_batch(messages, settings, options)
+        if len(calls) <= BATCH:
+            self._send_batch(calls, settings, options)
             return
-        for first in range(0, len(messages), BATCH):
-            self._send_batch(messages[first : first + BATCH], settings, options)
+        for first in range(0, len(calls), BATCH):
+            self._send_batch(calls[first : first + BATCH], settings, options)
 
     def _send_batch(
-        self, batch: list[Message], settings: Settings, options: Mapping[str, Any]
+        self, calls: Sequence[Call], settings: Settings, options: Mapping[str, Any]
     ) -> None:
-        broker = self._host.broker
         try:
-            broker.publish(batch)
+            self._send_once(calls)
             return
         except BrokerConnectionError as exc:
             lost = exc
         for delay in _delays(settings, options):
             time.sleep(delay)
             try:
-                broker.publish(batch)
+                self._send_once(calls)
                 return
             except BrokerConnectionError as exc:
                 lost = exc
         raise lost
+
+    def _send_once(self, calls: Sequence[Call]) -> None:
+        self._declare(calls, captured=False)
+        self._host.broker.publish([call.message for call in calls])
 
     def _declare(self, calls: Sequence[Call], captured: bool) -> None:
         missing: dict[str, Queue] = {}

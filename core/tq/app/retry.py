@@ -134,6 +134,9 @@ def replace_task(task: Any, sig: Any) -> Any:
     if isinstance(sig, group):
         # A group has no end of its own to link to; its chord's body has.
         sig |= task.app.tasks["celery.accumulate"].s(index=0)
+    if request.stamped_headers:
+        stamps = request.stamps or {}
+        sig.stamp(**{name: stamps.get(name) for name in request.stamped_headers})
     for callback in request.callbacks or ():
         sig.link(callback)
     for errback in request.errbacks or ():

@@ -14,7 +14,15 @@ import msgspec
 from tq.errors import ConfigError
 from tq.schedules import BaseSchedule, maybe_schedule
 
-__all__ = ["BeatLazyFunc", "Entry", "Progress", "read_entries", "read_entry", "schedule_text", "slot_id"]
+__all__ = [
+    "BeatLazyFunc",
+    "Entry",
+    "Progress",
+    "read_entries",
+    "read_entry",
+    "schedule_text",
+    "slot_id",
+]
 
 _KEYS = ("task", "schedule", "args", "kwargs", "options", "relative")
 _SPACE = uuid.UUID("5f7a8d2e-0a5b-5c0e-9d53-6b1b6f3c9a41")  # of our ids only; any constant would do

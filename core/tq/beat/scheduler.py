@@ -121,9 +121,7 @@ class Scheduler:
 
     def _plan(self, name: str) -> float | None:
         """Find when an entry is due next; None for never."""
-        slot = self.entries[name].schedule.next_after(
-            _moment(self.progress[name].slot), self.zone
-        )
+        slot = self.entries[name].schedule.next_after(_moment(self.progress[name].slot), self.zone)
         if slot is None:
             self._next.pop(name, None)
             return None

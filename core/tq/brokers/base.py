@@ -312,6 +312,14 @@ class Broker(Protocol):
         """
         ...
 
+    def broadcast(self, message: Message) -> int | None:
+        """Publish to a fanout exchange.
+
+        Returns:
+            How many subscribers it was handed to, or None where the transport cannot tell.
+        """
+        ...
+
     def declare(self, queues: Sequence[Queue]) -> None:
         """Make sure that queues, exchanges and bindings exist.
 

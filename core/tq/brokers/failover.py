@@ -7,8 +7,20 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
-from tq.brokers.base import Broker, Consumer, Message, Queue, Settler, Subscription
+from tq.brokers.base import (
+    Broker,
+    Consumer,
+    Dead,
+    Delivery,
+    Message,
+    Queue,
+    Settled,
+    Settlement,
+    Settler,
+    Subscription,
+)
 from tq.errors import BrokerConnectionError
 
 __all__ = ["FailoverBroker"]
@@ -97,13 +109,21 @@ class FailoverBroker:
         with self._used() as broker:
             broker.publish(messages)
 
+    def broadcast(self, message: Message) -> int | None:
+        """Publish to a fanout exchange, see `Broker.broadcast`."""
+        with self._used() as broker:
+            return broker.broadcast(message)
+
     def declare(self, queues: Sequence[Queue]) -> None:
         """Declare queues on the server in use."""
         with self._used() as broker:
             broker.declare(queues)
 
     def consume(self, queues: Sequence[Queue], *, prefetch: int) -> Consumer:
-        """Start to consume from a server that answers."""
+        """Start to consume; the consumer moves with the server in use."""
+        return FailoverConsumer(partial(self._consume, prefetch=prefetch), queues)
+
+    def _consume(self, queues: Sequence[Queue], *, prefetch: int) -> Consumer:
         # A consumer is asked for at the start and after a loss.
         with self._lock:
             self._chosen = False
@@ -111,7 +131,13 @@ class FailoverBroker:
             return broker.consume(queues, prefetch=prefetch)
 
     def settler(self, consumer_id: str) -> Settler | None:
-        """Return a settler on the server in use."""
+        """Return a settler that moves with the server in use, or None where only consumers can."""
+        settler = self._settler(consumer_id)
+        if settler is None:
+            return None
+        return FailoverSettler(settler, partial(self._settler, consumer_id))
+
+    def _settler(self, consumer_id: str) -> Settler | None:
         # Another process may have moved on since: look again.
         with self._lock:
             self._chosen = False
@@ -147,3 +173,115 @@ class FailoverBroker:
         """Close the connections to all of them."""
         for broker in self._brokers:
             broker.close()
+
+
+class FailoverSettler:
+    """Settles on the server that answers.
+
+    A tag of a server that is gone means nothing to the next one, so its item answers `done=False`;
+    the message itself comes back with its server.
+    """
+
+    def __init__(self, settler: Settler, find: Callable[[], Settler | None]) -> None:
+        """Begin with `settler`; `find` returns another after a loss."""
+        self._settler: Settler | None = settler
+        self._find = find
+
+    def settle(self, items: Sequence[Settlement]) -> list[Settled]:
+        """Settle; after a loss the same items may be settled again, on the next server."""
+        if self._settler is None:
+            self._settler = self._find()
+            assert self._settler is not None, "brokers of one kind settle alike"
+        try:
+            return self._settler.settle(items)
+        except BrokerConnectionError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give up the connection."""
+        settler, self._settler = self._settler, None
+        if settler is not None:
+            settler.close()
+
+
+class FailoverConsumer:
+    """Consumes from the server in use. Owned by one thread.
+
+    After a loss `maintain` goes on at the next server that answers, or at the same one, where what
+    was held is held again if the lease lasted.
+
+    Attributes:
+        id: The name at the server in use; another after a move.
+    """
+
+    def __init__(
+        self, connect: Callable[[Sequence[Queue]], Consumer], queues: Sequence[Queue]
+    ) -> None:
+        """Start at the server in use."""
+        self._connect = connect
+        self._queues = {queue.name: queue for queue in queues}
+        self._inner = connect(queues)
+        self.id = self._inner.id
+        self.maintain_interval = self._inner.maintain_interval
+
+    def maintain(self) -> list[Dead]:
+        """Maintain; when the server is away, begin anew at one that answers."""
+        try:
+            return self._inner.maintain()
+        except BrokerConnectionError:
+            moved = self._connect(list(self._queues.values()))
+            self._inner.close()
+            self._inner, self.id = moved, moved.id
+            self.maintain_interval = moved.maintain_interval
+            return []
+
+    def add(self, queue: Queue) -> None:
+        """Begin to take from a queue."""
+        self._queues[queue.name] = queue
+        self._inner.add(queue)
+
+    def cancel(self, queue: str) -> None:
+        """Stop taking from a queue."""
+        self._queues.pop(queue, None)
+        self._inner.cancel(queue)
+
+    def fileno(self) -> int:
+        """Return the descriptor of the connection in use."""
+        return self._inner.fileno()
+
+    def fetch(self, limit: int, timeout: float) -> list[Delivery]:
+        """Take deliveries."""
+        return self._inner.fetch(limit, timeout)
+
+    def settle(self, items: Sequence[Settlement]) -> list[Settled]:
+        """Settle deliveries of the server in use; others answer `done=False`."""
+        return self._inner.settle(items)
+
+    def ack(self, tags: Sequence[str]) -> None:
+        """Acknowledge."""
+        self._inner.ack(tags)
+
+    def reject(self, tags: Sequence[str], *, requeue: bool) -> None:
+        """Drop deliveries, or put them back."""
+        self._inner.reject(tags, requeue=requeue)
+
+    def park(self, items: Sequence[tuple[str, float]]) -> None:
+        """Hold deliveries back until due."""
+        self._inner.park(items)
+
+    def bury(self, items: Sequence[tuple[str, str]]) -> None:
+        """Move deliveries to the dead letters."""
+        self._inner.bury(items)
+
+    def release(self, tags: Sequence[str] | None = None) -> None:
+        """Put back what is not settled."""
+        self._inner.release(tags)
+
+    def forget(self, tags: Sequence[str]) -> None:
+        """Take note of what others settled."""
+        self._inner.forget(tags)
+
+    def close(self) -> None:
+        """Give up the connection."""
+        self._inner.close()

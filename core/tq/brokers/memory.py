@@ -161,6 +161,10 @@ class Broker:
             for message in messages:
                 store.route(msgspec.structs.replace(message, headers=dict(message.headers)))
 
+    def broadcast(self, message: Message) -> None:
+        """Publish to a fanout exchange, uncounted."""
+        self.publish([message])
+
     def declare(self, queues: Sequence[Queue]) -> None:
         """Make queues and bindings."""
         store = self.store

@@ -101,7 +101,8 @@ def collect_stamps(
         own: Whether stamps that `sig` has count.
     """
     stamps = dict(headers)
-    stamps["stamped_headers"] = list(stamps.get("stamped_headers") or stamps)
+    given = stamps.get("stamped_headers")
+    stamps["stamped_headers"] = list(stamps if given is None else given)
     if answered is not None:
         found = dict(answered)
         found.setdefault("stamped_headers", list(found))

@@ -36,6 +36,7 @@ class Call:
         command: What was sent.
         expected: The nodes that should answer, or None when that is not known.
         limit: Replies after which nothing more is waited for, or None.
+        delivered: How many nodes the broker handed the command to, or None when it cannot tell.
         replies: In the order of arrival, each with `elapsed`.
         started: Monotonic time of sending.
         deadline: Monotonic time until which replies are in time.
@@ -55,6 +56,7 @@ class Call:
         self.command = command
         self.expected = None if expected is None else frozenset(expected)
         self.limit = limit
+        self.delivered: int | None = None
         self.replies: list[Reply] = []
         self._mailbox = mailbox
         self._callback = callback
@@ -82,7 +84,17 @@ class Call:
         """Whether all that was waited for has arrived."""
         if self.limit is not None and len(self.replies) >= self.limit:
             return True
+        if self.delivered is not None and len(self.replies) >= self._addressed(self.delivered):
+            return True
         return bool(self.expected) and not self.missing
+
+    def _addressed(self, delivered: int) -> int:
+        """Return how many of the nodes that got the command can be meant by it."""
+        command = self.command
+        if command.destination:
+            return min(delivered, len(command.destination))
+        # Which of them a pattern matches is theirs to find out: only "nobody" is known.
+        return delivered if not command.matcher or not delivered else len(self.replies) + 1
 
     @property
     def done(self) -> bool:
@@ -222,7 +234,7 @@ class Mailbox:
         self._prune(call.started)
         self._calls[call.ticket] = call
         try:
-            self._send(command)
+            call.delivered = self._send(command)
         except BrokerError:
             del self._calls[call.ticket]
             raise
@@ -296,10 +308,10 @@ class Mailbox:
             matcher=matcher,
         )
 
-    def _send(self, command: Command) -> None:
-        """Publish a command."""
+    def _send(self, command: Command) -> int | None:
+        """Publish a command; returns how many nodes it was handed to, if that is known."""
         command.clock = self.clock.forward()
-        self.broker.publish([encode_command(command, f"{self.namespace}.pidbox")])
+        return self.broker.broadcast(encode_command(command, f"{self.namespace}.pidbox"))
 
     def _open(self) -> None:
         """Make the reply queue if there is none."""

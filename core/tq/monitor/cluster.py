@@ -183,7 +183,12 @@ class ClusterState:
         if kind.subject == "sent":
             task.client = self._string(hostname)
         else:
-            worker = self._heard(hostname, arrived)
+            # A worker in a warm shutdown says good-bye and then ends its tasks: only what a new one
+            # receives tells that it is back, should its `worker-online` be lost.
+            is_new = kind.subject == "received"
+            worker = self._heard(
+                hostname, arrived, _sent_at(event, arrived) - _GOODBYE if is_new else -math.inf
+            )
             worker.events += 1
             task.worker = worker.hostname
         self.bytes += merge(task, event, kind, self._strings)
@@ -264,9 +269,9 @@ class ClusterState:
             worker = self._worker(hostname, arrived)
             worker.describe(event)
             worker.heartbeats.clear()
-            worker.offline_at = arrived
+            worker.offline_at, worker.goodbye = arrived, _sent_at(event, arrived)
         else:
-            worker = self._heard(hostname, arrived)
+            worker = self._heard(hostname, arrived, _sent_at(event, arrived))
             worker.describe(event)
             if event_type == "worker-online":
                 worker.online_at = event["timestamp"]
@@ -284,9 +289,17 @@ class ClusterState:
             worker.last_seen = arrived
         return worker
 
-    def _heard(self, hostname: str, arrived: float) -> WorkerInfo:
-        """Return a worker that has just shown that it lives."""
+    def _heard(self, hostname: str, arrived: float, back_at: float) -> WorkerInfo:
+        """Return a worker that has just shown that it lives.
+
+        Args:
+            hostname: Its name.
+            arrived: Wall time of the event's arrival.
+            back_at: The worker's time of the event, if that can end its good-bye.
+        """
         worker = self._worker(hostname, arrived)
+        if worker.offline_at is not None and not back_at > worker.goodbye:
+            return worker
         beats = worker.heartbeats
         # All events of a batch arrive at one time, so this is mostly a comparison.
         if not beats or beats[-1] != arrived:
@@ -447,3 +460,9 @@ class ClusterState:
         self.version += 1
         self._changes_from = self.version
         self._order = deque((uuid, task.version) for uuid, task in self.tasks.items())
+
+
+def _sent_at(event: Event, arrived: float) -> float:
+    """Return the sender's time of an event."""
+    stamp = event.get("timestamp")
+    return stamp if isinstance(stamp, int | float) else arrived

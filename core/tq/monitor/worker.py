@@ -45,6 +45,7 @@ class WorkerInfo(msgspec.Struct, eq=False):
         first_seen: When the first event arrived here.
         last_seen: When the last event arrived here, or a reply (see `ClusterState.answered`).
         offline_at: When it said good-bye; None while it has not, or came back.
+        goodbye: The same by its own clock; only later events can tell that it is back.
         online_at: Its own timestamp of `worker-online`, if that was seen.
         events: Task events seen from it.
         running: Tasks known here in state STARTED on it.
@@ -75,6 +76,7 @@ class WorkerInfo(msgspec.Struct, eq=False):
     last_seen: float = 0.0
     answered_at: float | None = None
     offline_at: float | None = None
+    goodbye: float = 0.0
     online_at: float | None = None
     events: int = 0
     running: int = 0

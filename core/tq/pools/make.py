@@ -1,11 +1,12 @@
 """Pick a pool by its name; the only place that knows the implementations."""
 
 from importlib import import_module
+from importlib.util import find_spec
 
 from tq.errors import ConfigError
 from tq.pools.base import Pool, PoolOptions, Runner
 
-__all__ = ["POOL_NAMES", "make"]
+__all__ = ["POOL_NAMES", "check", "make", "pool_name"]
 
 _ALIASES = {"processes": "prefork", "thread": "threads", "aio": "asyncio"}
 _IMPLEMENTATIONS = {
@@ -13,7 +14,10 @@ _IMPLEMENTATIONS = {
     "threads": ("tq.pools.threads", "ThreadsPool"),
     "asyncio": ("tq.pools.aio", "AsyncioPool"),
     "solo": ("tq.pools.solo", "SoloPool"),
+    "gevent": ("tq.pools.green_gevent", "GeventPool"),
+    "eventlet": ("tq.pools.green_eventlet", "EventletPool"),
 }
+_LIBRARIES = {"gevent": "gevent", "eventlet": "eventlet"}
 POOL_NAMES = (*_IMPLEMENTATIONS, "processes")
 
 
@@ -28,15 +32,32 @@ def make(name: str, runner: Runner, options: PoolOptions) -> Pool:
     Raises:
         ConfigError: No such pool, or options that make no sense.
     """
-    wanted = name.strip().lower()
-    wanted = _ALIASES.get(wanted, wanted)
-    if wanted not in _IMPLEMENTATIONS:
-        raise ConfigError(_unknown(name), name=name)
-    _check(options)
+    wanted = pool_name(name)
+    check(options)
     module, attribute = _IMPLEMENTATIONS[wanted]
     # Imported on demand: `-P prefork` must not load asyncio, nor the others prefork's machinery.
     pool: Pool = getattr(import_module(module), attribute)(runner, options)
     return pool
+
+
+def pool_name(name: str) -> str:
+    """Return the proper name of the pool that a user's word stands for.
+
+    Raises:
+        ConfigError: No such pool, or one whose library is not installed.
+    """
+    wanted = name.strip().lower()
+    wanted = _ALIASES.get(wanted, wanted)
+    if wanted not in _IMPLEMENTATIONS:
+        raise ConfigError(_unknown(name), name=name)
+    library = _LIBRARIES.get(wanted)
+    if library is not None and find_spec(library) is None:
+        raise ConfigError(
+            f"the pool {wanted!r} needs a library that is missing: "
+            f"pip install 'tqconsole[{library}]'",
+            name=name,
+        )
+    return wanted
 
 
 def _unknown(name: str) -> str:
@@ -49,8 +70,12 @@ def _unknown(name: str) -> str:
     return f"no pool is called {name!r}{hint} (choose from {', '.join(POOL_NAMES)})"
 
 
-def _check(options: PoolOptions) -> None:
-    """Refuse numbers that no pool could honour."""
+def check(options: PoolOptions) -> None:
+    """Refuse numbers that no pool could honour.
+
+    Raises:
+        ConfigError: Names the field.
+    """
     if options.size < 1:
         raise ConfigError(f"a pool needs at least one slot, not {options.size}")
     if options.start_method not in ("fork", "spawn"):

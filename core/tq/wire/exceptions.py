@@ -5,6 +5,7 @@ RELIABILITY 6.4 and 7, item 4 (CVE-2021-23727).
 """
 
 import builtins
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,12 @@ from tq.errors import EncodeError, RemoteError
 from tq.saferepr import saferepr
 from tq.wire.serialization import dumps_json
 
-__all__ = ["encode_exception", "rebuild_exception", "register_exceptions"]
+__all__ = [
+    "encode_exception",
+    "rebuild_exception",
+    "register_exceptions",
+    "register_task_exceptions",
+]
 
 _MAX_MESSAGE_CHARS = 64 * 1024
 _MAX_TYPE_CHARS = 512
@@ -58,6 +64,8 @@ def _own_classes() -> dict[tuple[str, str], type[Exception]]:
 
 
 _allowed: dict[tuple[str, str], type[Exception]] = _own_classes()
+# A name is looked up when a result needs it: while a task is defined, its module is half done.
+_task_modules: set[str] = set()
 _peer_names: dict[type[BaseException], tuple[str, str]] = {
     getattr(errors, name): (module, name)
     for module, names in _PEER_MODULES.items()
@@ -75,6 +83,21 @@ def register_exceptions(*classes: type[Exception]) -> None:
         if not (isinstance(cls, type) and issubclass(cls, Exception)):
             raise TypeError(f"{cls!r} is no subclass of Exception")
         _allowed[cls.__module__, cls.__qualname__] = cls
+
+
+def register_task_exceptions(module: str, *classes: object) -> None:
+    """Let `rebuild_exception` make what a task raises: called for every task that is defined.
+
+    Args:
+        module: The task's module; every subclass of `Exception` that it defines at its top level is
+            allowed, those below the task too.
+        *classes: What the task's `throws` and `autoretry_for` name; what cannot be made again from
+            a result, such as `SystemExit`, is left out.
+    """
+    _task_modules.add(module)
+    for cls in classes:
+        if isinstance(cls, type) and issubclass(cls, Exception):
+            _allowed.setdefault((cls.__module__, cls.__qualname__), cls)
 
 
 def encode_exception(
@@ -114,9 +137,9 @@ def _writable(arg: Any, serialize: Callable[[Any], bytes]) -> Any:
 def rebuild_exception(data: Any) -> Exception:
     """Return the exception that a record describes.
 
-    Its class is a built-in, one of tq's, or a registered one, and always a subclass of
-    `Exception`; for any other it is a `RemoteError` with `exc_type`, `exc_module` and `exc_args`.
-    Never raises.
+    Its class is a built-in, one of tq's, a registered one, or one that a module with tasks
+    defines, and always a subclass of `Exception`; for any other it is a `RemoteError` with
+    `exc_type`, `exc_module` and `exc_args`. Never raises.
     """
     if not isinstance(data, dict):
         return RemoteError(_bounded(data), exc_type="Exception", exc_module=None)
@@ -152,7 +175,18 @@ def _find(module: str | None, name: str) -> type[Exception] | None:
         if isinstance(cls, type) and issubclass(cls, Exception):
             return cls
         return None
-    return _allowed.get((module, name))
+    return _allowed.get((module, name)) or _defined_beside_tasks(module, name)
+
+
+def _defined_beside_tasks(module: str, name: str) -> type[Exception] | None:
+    """Look a class up in a module that defines tasks, if it defines the class too."""
+    if module not in _task_modules or module not in sys.modules:
+        return None
+    # Not `getattr`: a module's `__getattr__` may import.
+    cls = vars(sys.modules[module]).get(name)
+    if isinstance(cls, type) and issubclass(cls, Exception) and cls.__module__ == module:
+        return cls
+    return None
 
 
 def _bounded(arg: Any) -> Any:

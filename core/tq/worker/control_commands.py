@@ -3,9 +3,11 @@
 Source: PROTOCOL 8.5; celery/worker/control.py.
 """
 
+import importlib
 import logging
 import operator
 import signal as signals
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -127,6 +129,7 @@ def _stamped(request: Request, wanted: dict[str, set[str]]) -> bool:
 def _revoke_ids(state: WorkerState, ids: list[str]) -> list[Request]:
     """Flag ids; returns the requests among them that this worker holds."""
     state.dispatcher.revoked.add(ids, state.clock.time())
+    state.share_revoked(ids)
     state.refresh()
     wanted = set(ids)
     held = [request for request in state.dispatcher.requests.values() if request.id in wanted]
@@ -246,8 +249,11 @@ def heartbeat(state: WorkerState) -> None:
 
 @control_command(visible=False)
 def election(state: WorkerState, id: str, topic: str, action: Any = None, **_: Any) -> None:  # noqa: A002
-    """Take note of an election; this worker does not stand."""
-    logger.debug("election %.100s on %.100s ignored", id, topic)
+    """Stand for election among the workers that gossip."""
+    if state.stand is None:
+        logger.debug("election %.100s on %.100s ignored: there is no gossip", id, topic)
+        return
+    state.stand(str(id)[:_TEXT_LIMIT], str(topic)[:_TEXT_LIMIT], action)
 
 
 @control_command()
@@ -284,12 +290,18 @@ def pool_restart(
     state: WorkerState,
     modules: Any = None,
     reload: bool = False,
-    reloader: Any = None,
     **_: Any,
 ) -> dict[str, str]:
     """Replace the pool's processes; needs `worker_pool_restarts`."""
     if state.restart_pool is None:
         raise ValueError("Pool restarts not enabled")
+    for name in [modules] if isinstance(modules, str) else modules or ():
+        # New children are forks of this process, so what is imported here is there too.
+        known = sys.modules.get(name)
+        if known is None:
+            importlib.import_module(name)
+        elif reload:
+            importlib.reload(known)
     state.restart_pool()
     return _ok("reload started")
 

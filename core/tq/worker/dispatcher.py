@@ -338,7 +338,7 @@ class Dispatcher:
         if request is None:
             return
         self.processed += 1
-        if self.cancelling:
+        if self.cancelling or request.cancelled:
             self._cancel(request, actions)
             return
         signum = event.terminated if event.terminated is not None else request.terminated

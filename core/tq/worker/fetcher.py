@@ -46,6 +46,7 @@ class Fetcher:
         prefetch_count: int = 0,
         max_retries: int | None = None,
         retry: bool = True,
+        retry_at_start: bool = True,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare; `start` connects.
@@ -63,6 +64,7 @@ class Fetcher:
             prefetch_count: A hint for transports that push.
             max_retries: Attempts before the connection is given up; None for ever.
             retry: False gives up at the first loss.
+            retry_at_start: False gives up when the very first attempt fails.
             monotonic: The clock of progress.
         """
         self.consumer: Consumer | None = None
@@ -80,6 +82,7 @@ class Fetcher:
         self._prefetch_count = prefetch_count
         self._max_retries = max_retries
         self._retry = retry
+        self._retry_at_start = retry_at_start
         self._monotonic = monotonic
         self._backoff = FIRST_BACKOFF
         self._attempts = 0
@@ -232,7 +235,8 @@ class Fetcher:
             self._on_loss()
         self._attempts += 1
         spent = self._max_retries is not None and self._attempts > self._max_retries
-        if spent or not self._retry:
+        retry = self._retry if self.consumer is not None else self._retry_at_start
+        if spent or not retry:
             self._on_give_up(error)
             return
         self._timer = self._loop.call_later(self._backoff, self._connect)
@@ -240,6 +244,7 @@ class Fetcher:
 
     def _refused(self, error: BrokerError) -> None:
         """Wait when the broker answers with an error, such as a key of a wrong type."""
+        self.progress = self._monotonic()  # an answer, if not the one we hoped for
         logger.error("the broker %s refuses: %s", self._broker.url, error)
         self._unwatch()
         self._loop.call_later(1.0, self.fetch)

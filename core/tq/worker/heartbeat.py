@@ -1,4 +1,4 @@
-"""Sends worker events: online, a heartbeat every two seconds, offline; and flushes the emitter.
+"""Sends worker events: online, heartbeats (every two seconds), offline; and flushes the emitter.
 
 Source: PROTOCOL 7.3; celery/worker/heartbeat.py, `Heart`.
 """
@@ -40,6 +40,7 @@ class Heartbeat:
         version: str,
         enabled: bool = True,
         always: bool = False,
+        frequency: float = FREQUENCY,
         on_switch: Callable[[], Any] = lambda: None,
         sender: Any = None,
     ) -> None:
@@ -52,6 +53,7 @@ class Heartbeat:
             version: The library's version, for `sw_ver`.
             enabled: False sends no heartbeats (`--without-heartbeat`).
             always: Task events were asked for at the start.
+            frequency: Seconds between heartbeats.
             on_switch: Called after task events were switched.
             sender: Sender of the `heartbeat_sent` signal.
         """
@@ -60,6 +62,7 @@ class Heartbeat:
         self._emitter = emitter
         self._counts = counts
         self._enabled = enabled
+        self._frequency = frequency
         self._on_switch = on_switch
         self._sender = sender
         self._software = {"sw_ident": "tq", "sw_ver": version, "sw_sys": _system()}
@@ -72,7 +75,7 @@ class Heartbeat:
         self._started = True
         if self._enabled:
             self._send("worker-online")
-            self._beat_timer = self._loop.call_later(FREQUENCY, self._beat)
+            self._beat_timer = self._loop.call_later(self._frequency, self._beat)
         self._flush()
 
     def stop(self, deadline: float) -> None:
@@ -118,7 +121,7 @@ class Heartbeat:
             return
 
     def _beat(self) -> None:
-        self._beat_timer = self._loop.call_later(FREQUENCY, self._beat)
+        self._beat_timer = self._loop.call_later(self._frequency, self._beat)
         self._send("worker-heartbeat")
         self._flush()
         signals.heartbeat_sent.send(sender=self._sender)
@@ -127,7 +130,7 @@ class Heartbeat:
         active, processed = self._counts()
         self._emitter.send(
             kind,
-            freq=FREQUENCY,
+            freq=self._frequency,
             active=active,
             processed=processed,
             loadavg=[round(value, 2) for value in os.getloadavg()],

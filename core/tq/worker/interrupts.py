@@ -5,6 +5,7 @@ Source: CLI 3.
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -15,13 +16,15 @@ from tq.worker.stackdump import dump_stacks
 
 __all__ = ["handle_signals"]
 
+_MEANINGS: dict[int, str] = {signal.SIGINT: "interrupt", signal.SIGHUP: "restart"}
+
 
 def handle_signals(loop: Loop, on_signal: Callable[[str], Any]) -> Callable[[], None]:
     """Install the worker's handlers, where this is the main thread.
 
     Args:
         loop: Woken by each signal.
-        on_signal: Called in the loop's thread with `warm`, `cold` or `interrupt`.
+        on_signal: Called in the loop's thread with `warm`, `cold`, `interrupt` or `restart`.
 
     Returns:
         A function that puts back what was there before.
@@ -33,13 +36,16 @@ def handle_signals(loop: Loop, on_signal: Callable[[str], Any]) -> Callable[[], 
         cold.add(signal.SIGTERM)
 
     def receive(number: int, _frame: FrameType | None) -> None:
-        how = "interrupt" if number == signal.SIGINT else "cold" if number in cold else "warm"
+        how = _MEANINGS.get(number) or ("cold" if number in cold else "warm")
         loop.call_threadsafe(lambda: on_signal(how))
 
     def dump(_number: int, _frame: FrameType | None) -> None:
         dump_stacks()
 
-    handlers = dict.fromkeys((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT), receive)
+    numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT]
+    if not _on_terminal():  # there, HUP says that the terminal is gone
+        numbers.append(signal.SIGHUP)
+    handlers = dict.fromkeys(numbers, receive)
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, dump)
     loop.set_signal_wakeup()
@@ -50,3 +56,12 @@ def handle_signals(loop: Loop, on_signal: Callable[[str], Any]) -> Callable[[], 
             signal.signal(number, handler)
 
     return restore
+
+
+def _on_terminal() -> bool:
+    """Tell whether the real stdout is a terminal, whatever it is redirected to."""
+    stream = sys.__stdout__
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed
+        return False

@@ -22,7 +22,7 @@ def log_options(options: WorkerOptions, settings: Settings) -> logs.LogOptions |
         options.loglevel,
         options.logfile,
         node=options.hostname,
-        colour=settings.worker_log_color,
+        colour=options.colour,
         fmt=settings.worker_log_format,
         task_fmt=settings.worker_task_log_format,
         as_json=settings.worker_log_json,

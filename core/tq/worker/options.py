@@ -13,10 +13,12 @@ import msgspec
 from tq import nodename
 from tq.errors import ConfigError
 from tq.pools.base import PoolOptions
+from tq.pools.make import check, pool_name
 
-__all__ = ["WorkerOptions", "available_cpus", "resolve"]
+__all__ = ["WorkerOptions", "available_cpus", "names", "resolve"]
 
 _CONCURRENCY_LIMIT = 10_000
+_MANY_AT_ONCE = ("asyncio", "gevent", "eventlet")
 _ASYNC_CONCURRENCY = 1_000  # coroutines at once, when nobody says; a slot is a few hundred bytes
 _DEFAULT_MULTIPLIER = 4
 
@@ -30,6 +32,12 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         autoscale: `(max, min)`, or None.
         exclude_queues: Names not to consume.
         task_events: Task events from the start on, not to be switched off.
+        pidfile: Path of the pid file, its codes expanded.
+        statedb: Path of the state file, its codes expanded.
+        colour: None colours a terminal.
+        heartbeat_interval: Seconds between heartbeat events.
+        gossip: Listen to the other workers' events.
+        mingle: Greet the other workers at the start.
         soft_shutdown: Seconds of grace before a cold stop ends running tasks.
     """
 
@@ -45,7 +53,13 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     prefetch_count: int = 0
     autoscale: tuple[int, int] | None = None
     purge: bool = False
+    pidfile: str | None = None
+    statedb: str | None = None
+    colour: bool | None = None
     heartbeat: bool = True
+    heartbeat_interval: float = 2.0
+    gossip: bool = True
+    mingle: bool = True
     soft_shutdown: float = 0.0
     delivery_limit: int = 5
 
@@ -76,19 +90,21 @@ def resolve(settings: Any, given: dict[str, Any]) -> WorkerOptions:
     Raises:
         ConfigError: A value makes no sense; names the option.
     """
-    pool = str(_first(given.get("pool"), settings.worker_pool)).strip().lower()
+    pool = pool_name(str(_first(given.get("pool"), settings.worker_pool)))
     autoscale = _autoscale(given.get("autoscale"))
     concurrency = _concurrency(
         _first(given.get("concurrency"), settings.worker_concurrency), pool, autoscale
     )
-    multiplier = given.get("prefetch_multiplier")
-    limit = _prefetch_limit(settings, multiplier, concurrency)
+    limit = _prefetch_limit(settings, given, concurrency)
+    hostname = nodename.make(given.get("hostname"))
+    pool_options = _pool_options(settings, given, concurrency)
+    check(pool_options)
     return WorkerOptions(
-        hostname=nodename.make(given.get("hostname")),
+        hostname=hostname,
         pool=pool,
-        pool_options=_pool_options(settings, given, concurrency),
-        queues=_names(given.get("queues")),
-        exclude_queues=_names(given.get("exclude_queues")),
+        pool_options=pool_options,
+        queues=names(given.get("queues")),
+        exclude_queues=names(given.get("exclude_queues")),
         loglevel=given.get("loglevel"),
         logfile=given.get("logfile"),
         task_events=bool(_first(given.get("task_events"), settings.worker_send_task_events)),
@@ -96,7 +112,13 @@ def resolve(settings: Any, given: dict[str, Any]) -> WorkerOptions:
         prefetch_count=limit or concurrency * _DEFAULT_MULTIPLIER,
         autoscale=autoscale,
         purge=bool(given.get("purge")),
+        pidfile=_path("--pidfile", given.get("pidfile"), hostname),
+        statedb=_path("--statedb", given.get("statedb") or settings.worker_state_db, hostname),
+        colour=False if given.get("no_color") else settings.worker_log_color,
         heartbeat=not given.get("without_heartbeat"),
+        heartbeat_interval=_seconds("--heartbeat-interval", given.get("heartbeat_interval")) or 2.0,
+        gossip=not given.get("without_gossip"),
+        mingle=not given.get("without_mingle"),
         soft_shutdown=settings.worker_soft_shutdown_timeout or 0.0,
         delivery_limit=settings.task_delivery_limit,
     )
@@ -131,7 +153,7 @@ def _concurrency(value: Any, pool: str, autoscale: tuple[int, int] | None) -> in
     if autoscale is not None:
         return max(1, autoscale[1])
     if value is None:
-        return _ASYNC_CONCURRENCY if pool in ("asyncio", "aio") else available_cpus()
+        return _ASYNC_CONCURRENCY if pool in _MANY_AT_ONCE else available_cpus()
     if isinstance(value, str) and value.strip().lower() == "auto":
         return available_cpus()
     try:
@@ -165,14 +187,15 @@ def _autoscale(value: Any) -> tuple[int, int] | None:
     return maximum, minimum
 
 
-def _prefetch_limit(settings: Any, multiplier: Any, concurrency: int) -> int | None:
+def _prefetch_limit(settings: Any, given: dict[str, Any], concurrency: int) -> int | None:
     """Return the bound that somebody set, or None: the pool then asks for what it can use.
 
     Celery's default of 4 is no statement of the user's: the pool's own measure is better, since it
     never holds a task behind a long one and takes short ones in batches.
     """
-    if settings.worker_disable_prefetch:
+    if _first(given.get("disable_prefetch"), settings.worker_disable_prefetch):
         return concurrency
+    multiplier = given.get("prefetch_multiplier")
     value = _first(multiplier, settings.worker_prefetch_multiplier)
     if multiplier is None and value == _DEFAULT_MULTIPLIER:
         return None
@@ -211,17 +234,27 @@ def _count(option: str, *values: Any) -> int | None:
     return number
 
 
-def _names(value: str | Iterable[str] | None) -> tuple[str, ...]:
-    """Split a comma-separated list of queue names.
+def _path(option: str, value: Any, hostname: str) -> str | None:
+    """Expand the codes of a path; an empty one stands for none."""
+    if value is None or str(value) == "":
+        return None
+    text = str(value)
+    if not text.isprintable():
+        raise ConfigError(f"{option}: a path cannot hold control characters: {text!r:.200}")
+    return nodename.expand_path(text, hostname)
+
+
+def names(value: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Split a comma-separated list of names of queues or modules.
 
     Raises:
-        ConfigError: A name is empty, or holds characters that no queue name may hold.
+        ConfigError: A name is empty, or holds characters that no name may hold.
     """
     if value is None:
         return ()
-    names = value.split(",") if isinstance(value, str) else list(value)
-    stripped = tuple(str(name).strip() for name in names)
+    given = value.split(",") if isinstance(value, str) else list(value)
+    stripped = tuple(str(name).strip() for name in given)
     for name in stripped:
         if not name or not name.isprintable() or len(name) > 255:
-            raise ConfigError(f"no queue can be called {name!r} (in {value!r:.200})")
+            raise ConfigError(f"nothing can be called {name!r} (in {value!r:.200})")
     return stripped

@@ -8,7 +8,6 @@ from typing import Any
 from tq.config import Settings
 from tq.errors import ConfigError
 from tq.wire.limits import Limits
-from tq.worker.dispatcher import Dispatcher
 from tq.worker.limits import parse_rate
 from tq.worker.request import TaskPolicy
 
@@ -37,21 +36,23 @@ class Policies:
         """Work a task's policy out anew at its next message."""
         self._known.pop(name, None)
 
-    def apply_rates(self, dispatcher: Dispatcher) -> None:
-        """Give the dispatcher the rate limits that tasks declare.
+    def rates(self) -> dict[str, float]:
+        """Return the starts per second of each task that limits them.
 
         Raises:
             ConfigError: A task's rate limit cannot be read.
         """
         if self._app.conf.worker_disable_rate_limits:
-            return
+            return {}
         default = self._app.conf.task_default_rate_limit
+        rates = {}
         for name, task in self._app.tasks.items():
             rate = getattr(task, "rate_limit", None)
             try:
-                dispatcher.set_rate(name, parse_rate(default if rate is None else rate))
+                rates[name] = parse_rate(default if rate is None else rate)
             except ValueError as exc:
                 raise ConfigError(f"rate_limit of task {name}: {exc}") from exc
+        return {name: rate for name, rate in rates.items() if rate > 0}
 
 
 def body_limits(settings: Settings) -> Limits:

@@ -43,6 +43,7 @@ class Request(msgspec.Struct, kw_only=True):
         pid: The process that runs it, or None.
         acknowledged: The message is gone from its queue.
         terminated: The signal number that `terminate` sent, or None.
+        cancelled: Ended because its connection was lost; its message goes back.
     """
 
     delivery: Delivery
@@ -53,6 +54,7 @@ class Request(msgspec.Struct, kw_only=True):
     pid: int | None = None
     acknowledged: bool = False
     terminated: int | None = None
+    cancelled: bool = False
 
     @property
     def id(self) -> str:

@@ -86,6 +86,9 @@ class WorkerState:
         hostname: The node's name.
         accept: Content types this worker decodes.
         request_stop: Asks the worker to stop, by `warm` or `cold`.
+        restart_pool: Replaces the pool's processes; None when that is not permitted.
+        share_revoked: Tells the broker's server of revoked ids, where it remembers them.
+        stand: Stands for election; None without gossip.
         started: Monotonic time of the start.
     """
 
@@ -102,6 +105,8 @@ class WorkerState:
     request_stop: Callable[[str], None]
     refresh: Callable[[], None]
     restart_pool: Callable[[], None] | None = None
+    share_revoked: Callable[[list[str]], None] = lambda _ids: None
+    stand: Callable[[str, str, Any], None] | None = None
     autoscaler: Autoscaling | None = None
     started: float = 0.0
     extra: dict[str, Any] = field(default_factory=dict)

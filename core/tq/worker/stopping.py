@@ -4,6 +4,7 @@ Source: CLI 3 and 4; RELIABILITY 4.2.
 """
 
 import logging
+import signal
 import time
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ from tq.worker.hands import Hands
 from tq.worker.loop import Loop
 from tq.worker.settler import Settler
 
-__all__ = ["EXIT_FAILURE", "EXIT_OK", "EXIT_UNAVAILABLE", "Shutdown"]
+__all__ = ["EXIT_FAILURE", "EXIT_OK", "EXIT_UNAVAILABLE", "Shutdown", "cancel_running"]
 
 logger = logging.getLogger(__name__)
 
@@ -133,3 +134,19 @@ class Shutdown:
         self._dispatcher.cancelling = True
         self._hands.stop(self._monotonic())
         self.look()
+
+
+def cancel_running(dispatcher: Dispatcher, hands: Hands) -> None:
+    """End the late-acknowledged tasks that run; their messages go back to their queues.
+
+    Source: SETTINGS (worker_cancel_long_running_tasks_on_connection_loss).
+    """
+    hands.tick()  # so that what has started counts as running
+    for request in dispatcher.active():
+        if request.acknowledged or request.cancelled:
+            continue
+        request.cancelled = True
+        if hands.pool.terminate(request.delivery.tag, signal.SIGTERM):
+            logger.warning("%s[%s] is ended: its connection is lost", request.name, request.id)
+        else:
+            request.cancelled = False

@@ -11,16 +11,15 @@ from typing import Any
 
 from tq import nodename, signals
 from tq.clock import SystemClock
-from tq.control.node import Node
 from tq.errors import BrokerError, ConfigError, DecodeError
 from tq.events import Emitter
 from tq.pools import make
 from tq.service import Service
-from tq.wire.message import read_body
+from tq.wire.message import parse_time, read_body
 from tq.wire.serialization import accept_types
 from tq.worker import control_commands, inspect_commands  # noqa: F401 - they declare themselves
-from tq.worker.autoscale import Autoscaler
 from tq.worker.banner import banner, broker_info
+from tq.worker.companions import after_flow, before_flow, direct_queue, shared_revocations
 from tq.worker.conclusions import Concluder
 from tq.worker.dispatcher import Dispatcher
 from tq.worker.effects import EffectWriter
@@ -31,16 +30,17 @@ from tq.worker.heartbeat import Heartbeat
 from tq.worker.interrupts import handle_signals
 from tq.worker.journal import journal, log_options
 from tq.worker.loop import Loop
-from tq.worker.options import resolve
+from tq.worker.options import names, resolve
+from tq.worker.pidfile import pid_file
 from tq.worker.policies import Policies, body_limits
 from tq.worker.registry import CommandTable
-from tq.worker.remote import RemoteControl
 from tq.worker.reporter import Reporter
 from tq.worker.request import Request
+from tq.worker.restart import restart_program
 from tq.worker.runner import TaskRunner
 from tq.worker.settler import Settler
 from tq.worker.state import WorkerState
-from tq.worker.stopping import EXIT_UNAVAILABLE, Shutdown
+from tq.worker.stopping import EXIT_OK, EXIT_UNAVAILABLE, Shutdown, cancel_running
 
 __all__ = ["Worker"]
 
@@ -80,7 +80,12 @@ class Worker:
         autoscale: Any = None,
         purge: bool = False,
         pool_start_method: str | None = None,
-        **more: Any,
+        include: Any = None,
+        pidfile: str | None = None,
+        statedb: str | None = None,
+        heartbeat_interval: float | None = None,
+        no_color: bool = False,
+        disable_prefetch: bool | None = None,
     ) -> None:
         """Check the options and build the services; nothing is started or connected yet.
 
@@ -100,12 +105,17 @@ class Worker:
             time_limit: Hard limit in seconds of tasks that have none.
             soft_time_limit: Soft limit of tasks that have none.
             without_heartbeat: Send no worker events.
-            without_gossip: Accepted for Celery's sake; there is no gossip.
-            without_mingle: Accepted for Celery's sake; nothing waits at the start.
+            without_gossip: Do not listen to the other workers.
+            without_mingle: Do not greet the other workers at the start.
             autoscale: `MAX,MIN`.
             purge: Empty the queues first.
             pool_start_method: `fork` or `spawn`.
-            **more: Options of the command line that concern others (pid file, ...).
+            include: More modules to import, as a list or separated by commas.
+            pidfile: Path of the pid file, with the codes of CLI 5.
+            statedb: Path of the file that keeps revoked ids, with the codes of CLI 5.
+            heartbeat_interval: Seconds between heartbeat events.
+            no_color: Write no colours.
+            disable_prefetch: Take a message only when a slot is free.
 
         Raises:
             ConfigError: An option or setting makes no sense.
@@ -125,6 +135,13 @@ class Worker:
             "time_limit": time_limit,
             "soft_time_limit": soft_time_limit,
             "without_heartbeat": without_heartbeat,
+            "without_gossip": without_gossip,
+            "without_mingle": without_mingle,
+            "pidfile": pidfile,
+            "statedb": statedb,
+            "heartbeat_interval": heartbeat_interval,
+            "no_color": no_color,
+            "disable_prefetch": disable_prefetch,
             "autoscale": autoscale,
             "purge": purge,
             "pool_start_method": pool_start_method,
@@ -135,21 +152,29 @@ class Worker:
         signals.celeryd_init.send(
             sender=nodename.make(hostname), instance=self, conf=app.conf, options=given
         )
+        if include:
+            app.conf.include = [*app.conf.include, *names(include)]
         app.import_default_modules()
+        # Whatever can be wrong with the options is found before anything is opened.
         settings = app.conf.settings
         self.limits = body_limits(settings)
         self.options = options = resolve(settings, given)
         self.hostname = options.hostname
         self.clock = SystemClock()
-        self.loop = Loop()
         self.accept = accept_types(
             settings.accept_content, insecure=settings.allow_insecure_serializers
         )
         self.log_options = log_options(options, settings)
         self.policies = Policies(app)
+        rates = self.policies.rates()
+        self._select_queues()
+        self.restart_folder: str | None = None
+        self._restarts = False
+
+        self.loop = Loop()
         self.runner = TaskRunner(app, self.hostname, self.accept, self.log_options)
         self.pool = make(options.pool, self.runner, options.pool_options)
-        self.dispatcher = self._make_dispatcher()
+        self.dispatcher = self._make_dispatcher(rates)
         self.flow = TaskFlow(self.dispatcher, self.clock, options.prefetch_limit)
         self.hands = self.flow.hands = Hands(self.loop, self.pool, self.flow.collected)
         self.fetcher = self.flow.fetcher = self._make_fetcher()
@@ -175,39 +200,53 @@ class Worker:
         )
         self.state = self._make_state()
         self.commands = CommandTable(self.state)
+        self.revocations = shared_revocations(self)
         # In start order: the pool first, since its processes must not inherit connections.
         # Stopped in reverse, so that the pool's last news are settled while the consumer lives;
         # monitors see `offline`, and commands are answered, until the tasks are done.
         self.services: list[Service] = [
+            *before_flow(self),
             self.hands,
             self.fetcher,
             self.settler,
             self.concluder,
             self.heartbeat,
+            *after_flow(self),
         ]
-        if settings.worker_enable_remote_control:
-            self.services.append(self._make_control())
-        if options.autoscale is not None:
-            scaler = Autoscaler(
-                self.loop, self.pool, lambda: len(self.dispatcher.requests), *options.autoscale
-            )
-            self.state.autoscaler = scaler
-            self.services.append(scaler)
 
     # Building.
 
-    def _make_dispatcher(self) -> Dispatcher:
+    def _select_queues(self) -> None:
+        """Choose the queues to consume.
+
+        Raises:
+            ConfigError: None is left.
+        """
+        queues = self.app.queues
+        if self.options.queues:
+            queues.select(self.options.queues)
+        if self.options.exclude_queues:
+            queues.deselect(self.options.exclude_queues)
+        if not queues.consume_from:
+            raise ConfigError("there is no queue left to consume (-Q, -X)")
+        if self.app.conf.settings.worker_direct:
+            queues.select_add(direct_queue(self.hostname))
+
+    def _make_dispatcher(self, rates: dict[str, float]) -> Dispatcher:
         options = self.options
+        timezone = self.app.timezone
         dispatcher = Dispatcher(
             self.policies.get,
             self.runner.read_outcome,
+            parse=lambda text: parse_time(text, timezone),
             soft_limit=options.pool_options.soft_limit,
             hard_limit=options.pool_options.hard_limit,
             delivery_limit=options.delivery_limit,
             settles_itself=self._children_settle(),
             accept=self.accept,
         )
-        self.policies.apply_rates(dispatcher)
+        for name, rate in rates.items():
+            dispatcher.set_rate(name, rate)
         return dispatcher
 
     def _children_settle(self) -> bool:
@@ -216,24 +255,24 @@ class Worker:
         return prefork and self.app.broker.driver == "redis"
 
     def _make_fetcher(self) -> Fetcher:
-        queues = self.app.queues
-        if self.options.queues:
-            queues.select(self.options.queues)
-        if self.options.exclude_queues:
-            queues.deselect(self.options.exclude_queues)
-        if not queues.consume_from:
-            raise ConfigError("there is no queue left to consume (-Q, -X)")
+        settings = self.app.conf.settings
+        at_start = settings.broker_connection_retry_on_startup
+        # Celery's default of 100 is nobody's wish: a worker must outlast its broker's absence.
+        limit = self.app.conf.table().get("broker_connection_max_retries")
         return Fetcher(
             self.loop,
             self.app.read_broker,
-            list(queues.consume_from.values()),
+            list(self.app.queues.consume_from.values()),
             room=self.flow.room,
             deliver=self.flow.delivered,
             on_dead=self.flow.given_up,
-            on_reconnect=self.flow.connected,
+            on_reconnect=self._connected,
+            on_loss=self._disconnected,
             on_give_up=self._broker_gave_up,
             prefetch_count=self.options.prefetch_count,
-            retry=self.app.conf.settings.broker_connection_retry,
+            max_retries=limit or None,
+            retry=settings.broker_connection_retry,
+            retry_at_start=settings.broker_connection_retry if at_start is None else at_start,
         )
 
     def _make_events(self) -> tuple[Emitter, Heartbeat]:
@@ -252,6 +291,7 @@ class Worker:
             version=_version(),
             enabled=options.heartbeat,
             always=options.task_events,
+            frequency=options.heartbeat_interval,
             on_switch=self.flow.switch_reports,
             sender=self,
         )
@@ -280,18 +320,6 @@ class Worker:
             },
         )
 
-    def _make_control(self) -> RemoteControl:
-        settings = self.app.conf.settings
-        node = Node(
-            self.app.broker,
-            self.hostname,
-            self.app.clock,
-            namespace=settings.control_exchange,
-            queue_ttl=settings.control_queue_ttl,
-            queue_expires=settings.control_queue_expires,
-        )
-        return RemoteControl(self.loop, node, lambda: self.commands)
-
     def _read_arguments(self, request: Request) -> tuple[Any, Any]:
         """Read a task's arguments for an inspect reply; the worker itself never needs them."""
         try:
@@ -303,23 +331,41 @@ class Worker:
     # Starting and stopping.
 
     def start(self) -> int:
-        """Run the worker until it is stopped; returns the exit code of CLI 4."""
-        with journal(self.log_options, self.app.conf.settings):
-            signals.worker_init.send(sender=self)
-            signals.celeryd_after_setup.send(
-                sender=self.hostname, instance=self, conf=self.app.conf
-            )
-            if self.options.purge:
-                self._purge()
-            if hasattr(self.pool, "serve"):
-                return self._start_beside()
-            return self._run()
+        """Run the worker until it is stopped; returns the exit code of CLI 4.
+
+        After SIGHUP it does not return: the program begins anew in the same process.
+
+        Raises:
+            PidFileTaken: Another process holds the pid file.
+            ConfigError: A file that was asked for cannot be written.
+            BrokerConnectionError: The queues cannot be purged.
+        """
+        settings = self.app.conf.settings
+        try:
+            with pid_file(self.options.pidfile), journal(self.log_options, settings):
+                code = self._serve()
+        finally:
+            self.loop.close()
+        if self._restarts and code == EXIT_OK:
+            self.app.close()
+            restart_program(self.restart_folder)
+        return code
+
+    def _serve(self) -> int:
+        signals.worker_init.send(sender=self)
+        signals.celeryd_after_setup.send(sender=self.hostname, instance=self, conf=self.app.conf)
+        if self.options.purge:
+            self._purge()
+        if hasattr(self.pool, "serve"):
+            return self._start_beside()
+        return self._run()
 
     def stop(self, how: str = "remote") -> None:
         """Ask the worker to stop; from any thread, and more than once.
 
         Args:
-            how: `warm`, `cold`, or `remote` for a warm stop asked for by a command.
+            how: `warm`, `cold`, `remote` for a warm stop asked for by a command, or `restart` for
+                one after which the program begins anew.
         """
         self.loop.call_threadsafe(lambda: self._request_stop(how))
 
@@ -328,6 +374,9 @@ class Worker:
         if how == "interrupt":
             self.shutdown.interrupted()
             how = "cold" if self.shutdown.interrupts > 1 else "warm"
+        if how == "restart" and not self.shutdown.begun:
+            logger.warning("the worker will stop and begin anew")
+            self._restarts = True
         if not self.shutdown.begun:
             code = self.shutdown.exitcode
             signals.worker_shutting_down.send(
@@ -348,15 +397,15 @@ class Worker:
             for service in self.services:
                 service.start()
                 started.append(service)
-            logger.info("%s", banner(self))
-            # A warning, so that supervisors see it at the default level too.
-            logger.warning("%s ready.", self.hostname)
-            signals.worker_ready.send(sender=self)
+            if self.shutdown.exitcode == EXIT_OK:
+                logger.info("%s", banner(self))
+                # A warning, so that supervisors see it at the default level too.
+                logger.warning("%s ready.", self.hostname)
+                signals.worker_ready.send(sender=self)
             self.loop.run()
         finally:
             self._stop_services(started)
             restore()
-            self.loop.close()
         return self.shutdown.exitcode
 
     def _stop_services(self, started: list[Service]) -> None:
@@ -395,7 +444,17 @@ class Worker:
     def _broker_gave_up(self, error: BrokerError) -> None:
         logger.critical("the worker stops, the broker is away: %s", error)
         self.shutdown.exitcode = EXIT_UNAVAILABLE
-        self._request_stop("warm")
+        self.stop("warm")  # not at once: the loop may not even have begun
+
+    def _connected(self) -> None:
+        self.flow.connected()
+        if self.revocations is not None:
+            self.revocations.read_all()  # before the first message is taken
+
+    def _disconnected(self) -> None:
+        """End late-acknowledged tasks whose messages are somebody else's soon, if asked to."""
+        if self.app.conf.settings.worker_cancel_long_running_tasks_on_connection_loss:
+            cancel_running(self.dispatcher, self.hands)
 
     def _purge(self) -> None:
         for name in self.app.queues.consume_from:

@@ -46,6 +46,20 @@ def test_status_lists_workers_and_counts_them(tq):
     assert json.loads(tq("status", "--json").stdout) == {"w1@here": {"ok": "pong"}}
 
 
+def test_a_worker_that_was_killed_is_not_waited_for(tq, server):
+    import redis
+
+    ghost = "\x06\x16\x06\x16ghost@here.celery.pidbox"
+    with redis.Redis.from_url(server.url) as client:
+        client.sadd("_kombu.binding.celery.pidbox", ghost)
+        try:
+            status = tq("status", "-t", "60", timeout=20)
+        finally:
+            client.srem("_kombu.binding.celery.pidbox", ghost)
+    assert status.returncode == 0
+    assert "ghost@here: not there: no worker of that name listens" in status.stderr
+
+
 def test_inspect_answers_for_a_destination(tq):
     task_id = tq("call", "peer.sleep", "-a", "[5]").stdout.strip()
 
@@ -82,7 +96,7 @@ def test_a_named_worker_that_is_missing_makes_the_answer_partial(tq):
     done = tq("inspect", "ping", "-d", "w1@here,gone@here", "-t", "0.5")
     assert done.returncode == 3
     assert done.stdout.startswith("w1@here\tpong")
-    assert "gone@here: no reply in 0.5 s" in done.stderr
+    assert "gone@here: not there: no worker of that name listens" in done.stderr
     assert "1 of 2 replied" in done.stderr
     assert (
         tq("inspect", "ping", "-d", "w1@here,gone@here", "-t", "0.5", "--expect", "any").returncode

@@ -142,9 +142,7 @@ def test_a_message_that_is_no_task_ends_in_the_dead_letters(place: SimpleNamespa
     found = []
 
     def ours() -> bool:
-        found.extend(
-            d for d in graves.fetch(100, 0.1) if d.message.headers.get("x-mark") == mark
-        )
+        found.extend(d for d in graves.fetch(100, 0.1) if d.message.headers.get("x-mark") == mark)
         return bool(found)
 
     try:

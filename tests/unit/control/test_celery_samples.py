@@ -79,19 +79,18 @@ class Peers:
         self.queued: list[Message] = []
         self.nodes = [node for reply in replies for node in reply]
 
-    def publish(self, messages) -> None:
-        for message in messages:
-            self.commands.append(message)
-            command = decode_command(message)
-            for reply in self.answers if command.reply_to else ():
-                ((node, value),) = reply.items()
-                self.queued.append(
-                    encode_reply(
-                        WireReply(node=node, value=value, ticket=command.ticket, clock=5),
-                        command.reply_to["exchange"],
-                        command.reply_to["routing_key"],
-                    )
+    def broadcast(self, message) -> None:
+        self.commands.append(message)
+        command = decode_command(message)
+        for reply in self.answers if command.reply_to else ():
+            ((node, value),) = reply.items()
+            self.queued.append(
+                encode_reply(
+                    WireReply(node=node, value=value, ticket=command.ticket, clock=5),
+                    command.reply_to["exchange"],
+                    command.reply_to["routing_key"],
                 )
+            )
 
     def subscribe(self, queue):
         return self

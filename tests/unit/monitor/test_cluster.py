@@ -59,6 +59,37 @@ def test_a_worker_that_comes_back_is_up_again():
     assert state.live_workers(NOW + 2) == ["w1@node1"]
 
 
+@pytest.mark.parametrize("kind", ["task-started", "task-succeeded", "task-failed", "task-retried"])
+@pytest.mark.parametrize("later", [0.0, 0.5, 90.0])
+def test_a_worker_that_ends_its_tasks_after_its_goodbye_stays_gone(kind, later):
+    state = ClusterState()
+    state.apply_many([heartbeat(), received(), heartbeat(1.0, kind="worker-offline")], NOW + 1)
+    last = event(kind, at=1.0 + later, runtime=0.5, result="1", exception="E()", traceback="")
+    state.apply(last, NOW + 1 + later)
+    worker = state.workers["w1@node1"]
+    assert worker.status(NOW + 1 + later) == WorkerStatus.GONE
+    assert not worker.alive(NOW + 1 + later)
+    assert worker.events == 2
+
+
+def test_events_sent_before_the_goodbye_and_arriving_with_it_do_not_revive_a_worker():
+    state = ClusterState()
+    late = [heartbeat(0.9), received("b", 0.8), event("task-succeeded", "b", 0.9, runtime=0.1)]
+    state.apply_many([heartbeat(), heartbeat(1.0, kind="worker-offline"), *late], NOW + 1)
+    assert state.workers["w1@node1"].status(NOW + 1) == WorkerStatus.GONE
+    assert state.live_workers(NOW + 1) == []
+
+
+@pytest.mark.parametrize(
+    "sign", [heartbeat(4.0), heartbeat(1.5, kind="worker-online"), received("new", 4.0)]
+)
+def test_a_sign_of_life_sent_after_the_goodbye_revives_a_worker(sign):
+    state = ClusterState()
+    state.apply_many([heartbeat(), heartbeat(1.0, kind="worker-offline")], NOW + 1)
+    state.apply(sign, NOW + 4)
+    assert state.workers["w1@node1"].status(NOW + 4) == WorkerStatus.UP
+
+
 def test_an_answer_taken_in_after_the_goodbye_does_not_revive_a_worker():
     state = ClusterState()
     state.apply(heartbeat(10.0, kind="worker-offline"), NOW)

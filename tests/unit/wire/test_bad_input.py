@@ -6,12 +6,28 @@ Source: RELIABILITY 6.1, whose names the cases carry.
 
 from contextlib import suppress
 
+import msgspec
 import pytest
 
-from tests.support.bad_messages import CELERY_CASES, GOOD, READ, REFUSED, with_properties
+from tests.support.bad_messages import (
+    CELERY_CASES,
+    GOOD,
+    READ,
+    REFUSED,
+    with_headers,
+    with_properties,
+)
 from tq.errors import DecodeError
 from tq.wire.envelope import decode_envelope, encode_envelope
 from tq.wire.message import TaskBody, TaskHeaders, read_body, read_headers
+
+
+def test_half_a_surrogate_pair_becomes_something_that_can_be_written() -> None:
+    for raw in (READ["surrogate"][0], with_properties(correlation_id="\udc00", new=["\ud800x"])):
+        message = decode_envelope(raw)
+        msgspec.msgpack.encode(message)
+    assert decode_envelope(READ["surrogate"][0]).headers["x"] == "\ufffd"
+    assert decode_envelope(with_headers(x="\ud83d\ude00")).headers["x"] == "\U0001f600"
 
 
 def read(raw: bytes) -> tuple[TaskHeaders, TaskBody]:

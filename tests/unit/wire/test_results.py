@@ -4,6 +4,7 @@ import builtins
 import json
 import pickle
 import sys
+import types
 import zlib
 from base64 import b64decode
 from pathlib import Path
@@ -15,6 +16,7 @@ from celery import Celery
 
 from tq import errors
 from tq.errors import ContentDisallowed, DecodeError, EncodeError, RemoteError
+from tq.wire.exceptions import register_task_exceptions
 from tq.wire.result import (
     ResultMeta,
     decode_result,
@@ -291,6 +293,39 @@ def test_registered_classes_come_back() -> None:
     assert type(rebuild_exception(data)) is AppError
     with pytest.raises(TypeError):
         register_exceptions(SystemExit)  # type: ignore[arg-type]
+
+
+def test_exceptions_of_a_module_with_tasks_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("proj_tasks")
+    monkeypatch.setitem(sys.modules, "proj_tasks", module)
+    data = {"exc_type": "Shortage", "exc_message": ["out", 3], "exc_module": "proj_tasks"}
+    register_task_exceptions("proj_tasks")
+    assert type(rebuild_exception(data)) is RemoteError
+    # Defined after the task, as it may be.
+    exec("class Shortage(Exception): pass", vars(module))
+    found = rebuild_exception(data)
+    assert type(found) is module.Shortage
+    assert found.args == ("out", 3)
+
+
+def test_a_module_with_tasks_lends_only_exceptions_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = types.ModuleType("proj_more")
+    monkeypatch.setitem(sys.modules, "proj_more", module)
+    register_task_exceptions("proj_more", SystemExit, "no class", None)
+    code = "class Stop(BaseException): pass\nclass Plain: pass\ndef call(*args): pass\n"
+    exec(code + "from subprocess import CalledProcessError, run", vars(module))
+    module.__getattr__ = pytest.fail  # type: ignore[method-assign]  # looked up, it would import
+    names = ("Stop", "Plain", "call", "run", "CalledProcessError", "missing", "__builtins__")
+    for name in names:
+        data = {"exc_type": name, "exc_message": ["x"], "exc_module": "proj_more"}
+        assert type(rebuild_exception(data)) is RemoteError
+    data = {"exc_type": "SystemExit", "exc_message": [1], "exc_module": "builtins"}
+    assert type(rebuild_exception(data)) is RemoteError
+    data = {"exc_type": "Gone", "exc_message": [1], "exc_module": "proj_not_loaded"}
+    register_task_exceptions("proj_not_loaded")
+    assert type(rebuild_exception(data)) is RemoteError
 
 
 def test_a_class_that_refuses_its_arguments_becomes_a_remote_error() -> None:

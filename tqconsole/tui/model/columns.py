@@ -1,14 +1,16 @@
 """Columns of a table and how they share the width they are given."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from tqconsole.tui.model.format import Cell, fit, width_of
 
-__all__ = ["Column", "Placed", "header_cells", "line_cells", "place"]
+__all__ = ["Column", "Placed", "header_cells", "layout_of", "line_cells", "place"]
 
 Row = TypeVar("Row")
+
+_READABLE = 28  # cells a name gets before other columns grow
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,11 @@ def place(
         shown.remove(extra)
     widths = {column.name: column.width for column in shown}
     spare = width - _least(shown)
+    for column in shown:  # what a row is called matters more than all else
+        if column.rank == 0 and spare > 0:
+            step = min(spare, max(0, min(limits[column.name], _READABLE) - widths[column.name]))
+            widths[column.name] += step
+            spare -= step
     # Growing evenly and in the order of importance keeps names readable before hosts.
     order = sorted(shown, key=_rank)
     while spare > 0:
@@ -100,6 +107,11 @@ def _limit(column: Column[Row], wanted: Mapping[str, int]) -> int:
 
 def _least(columns: Sequence[Column[Row]]) -> int:
     return sum(column.width for column in columns) + max(0, len(columns) - 1)
+
+
+def layout_of(placed: Sequence[Placed[Row]]) -> Hashable:
+    """Return what tells two layouts apart."""
+    return tuple((item.column.name, item.width) for item in placed)
 
 
 def line_cells(row: Row, placed: Sequence[Placed[Row]], ellipsis: str) -> list[Cell]:

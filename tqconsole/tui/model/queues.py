@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from tqconsole.tui.model.columns import Column, Placed, header_cells, line_cells, place
+from tqconsole.tui.model.columns import Column, Placed, header_cells, layout_of, line_cells, place
 from tqconsole.tui.model.facts import QueueFacts
 from tqconsole.tui.model.format import UNKNOWN, Cell, Glyphs, age, count
 
@@ -67,6 +67,10 @@ class QueueRows:
     def cells(self, index: int, width: int) -> Sequence[Cell]:
         """Return a row."""
         return line_cells(self._rows[index], self.placed(width), self.symbols.ellipsis)
+
+    def layout(self, width: int) -> Hashable:
+        """Return how a width is shared between the columns."""
+        return layout_of(self.placed(width))
 
     def header(self, width: int) -> Sequence[Cell]:
         """Return the headings."""

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from tq.monitor import ClusterState, TaskInfo
-from tqconsole.tui.model.columns import Column, Placed, header_cells, line_cells, place
+from tqconsole.tui.model.columns import Column, Placed, header_cells, layout_of, line_cells, place
 from tqconsole.tui.model.facts import Gap
 from tqconsole.tui.model.filters import EVERYTHING, Filter
 from tqconsole.tui.model.format import (
@@ -317,6 +317,10 @@ class TaskRows:
         if item is None:
             return ()
         return line_cells(item, self.placed(width), self.symbols.ellipsis)
+
+    def layout(self, width: int) -> Hashable:
+        """Return how a width is shared between the columns."""
+        return layout_of(self.placed(width))
 
     def header(self, width: int) -> Sequence[Cell]:
         """Return the headings."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from tq.monitor import ClusterState, WorkerInfo, WorkerStatus
-from tqconsole.tui.model.columns import Column, Placed, header_cells, line_cells, place
+from tqconsole.tui.model.columns import Column, Placed, header_cells, layout_of, line_cells, place
 from tqconsole.tui.model.facts import WorkerFacts
 from tqconsole.tui.model.format import (
     UNKNOWN,
@@ -143,7 +143,7 @@ class WorkerRows:
 
     def stamp(self, index: int) -> Hashable:
         """Return what a row's look depends on."""
-        return tuple(cell.text for cell in self.cells(index, 200))
+        return tuple(self.cells(index, 200))
 
     def cells(self, index: int, width: int) -> Sequence[Cell]:
         """Return a row; what an absent worker said last is dimmed."""
@@ -157,6 +157,10 @@ class WorkerRows:
                 Cell(c.text, c.style if c.style in ("failure", "name") else "muted") for c in cells
             ]
         return cells
+
+    def layout(self, width: int) -> Hashable:
+        """Return how a width is shared between the columns."""
+        return layout_of(self.placed(width))
 
     def header(self, width: int) -> Sequence[Cell]:
         """Return the headings."""

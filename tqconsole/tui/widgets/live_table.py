@@ -48,6 +48,10 @@ class RowModel(Protocol):
         """Return the row drawn for a width."""
         ...
 
+    def layout(self, width: int) -> Hashable:
+        """Return how a width is shared between the columns."""
+        ...
+
     def header(self, width: int) -> Sequence[Cell]:
         """Return the headings for a width."""
         ...
@@ -213,7 +217,9 @@ class LiveTable(Widget, can_focus=True, inherit_bindings=False):
         if not self.is_mounted or self.size.height == 0:
             return 0
         self._settle(keep_cursor)
-        now = [self._line_stamp(y) for y in range(self.size.height)]
+        # columns may change their widths while a row stays the same, so both are remembered
+        layout = self.model.layout(self.row_width)
+        now = [self._line_stamp(y, layout) for y in range(self.size.height)]
         before = self._seen
         self._seen = now
         if len(before) != len(now):
@@ -253,11 +259,11 @@ class LiveTable(Widget, can_focus=True, inherit_bindings=False):
 
     _cursor_top = 0
 
-    def _line_stamp(self, y: int) -> Hashable:
+    def _line_stamp(self, y: int, layout: Hashable) -> Hashable:
         width = self.row_width
         bar = self._bar_cell(y)
         if y == 0:
-            return (tuple(self.model.header(width)), self.scrolled, bar)
+            return (tuple(self.model.header(width)), width, self.scrolled, bar)
         index = self.top + y - 1
         if index >= len(self.model):
             return (None, bar, self._empty_line(y - 1))
@@ -265,7 +271,7 @@ class LiveTable(Widget, can_focus=True, inherit_bindings=False):
         return (
             key,
             self.model.stamp(index),
-            width,
+            layout,
             key == self.cursor,
             key in self.model.marked,
             self.scrolled,

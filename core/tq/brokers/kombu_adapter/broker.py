@@ -64,6 +64,10 @@ class KombuBroker:
             with self._pool.link() as link:
                 link.publish(messages)
 
+    def broadcast(self, message: Message) -> None:
+        """Publish to a fanout exchange; AMQP does not say who listens."""
+        self.publish([message])
+
     def declare(self, queues: Sequence[Queue]) -> None:
         """Make sure that queues, exchanges and bindings exist.
 

@@ -5,6 +5,7 @@ Source: PROTOCOL 2; kombu/entity.py (`Exchange`, `Queue`), kombu/transport/pyamq
 
 from typing import Any
 
+import msgspec
 from kombu import entity
 
 from tq.brokers.base import Exchange, Message, Queue
@@ -23,6 +24,7 @@ __all__ = [
 _MORE_PROPERTIES = frozenset({"message_id", "timestamp", "type", "user_id", "app_id", "cluster_id"})
 
 
+_write = msgspec.msgpack.Encoder().encode
 # Kombu has no types.
 _Exchange: Any = entity.Exchange
 _Queue: Any = entity.Queue
@@ -122,11 +124,14 @@ def _message(body: Any, headers: Any, properties: dict[str, Any], info: Any) -> 
 
 def _headers(headers: Any) -> dict[str, Any]:
     found = dict(headers or {})
-    # py-amqp lets lone surrogates through; looking for them text by text costs more than this.
+    # py-amqp lets lone surrogates through. Writing the headers finds them sooner than looking at
+    # each text; what else cannot be written is no concern here.
     try:
-        str(found).encode()
+        _write(found)
     except UnicodeEncodeError:
-        found = without_surrogates(found)
+        return dict(without_surrogates(found))
+    except (TypeError, ValueError, OverflowError):
+        pass
     return found
 
 

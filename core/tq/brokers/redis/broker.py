@@ -49,6 +49,12 @@ class Broker:
         if messages:
             self._run(publish_commands(messages, self.keys), "publish")
 
+    def broadcast(self, message: Message) -> int:
+        """Publish to a fanout exchange; `PUBLISH` counts the subscribers."""
+        (command,) = publish_commands([message], self.keys)
+        with self.pool.lease() as connection:
+            return int(connection.call(*command))
+
     def declare(self, queues: Sequence[Queue]) -> None:
         """Bind queues as kombu does; lists need no declaration."""
         commands = [command for queue in queues for command in bind_commands(queue, self.keys)]

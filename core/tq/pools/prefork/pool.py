@@ -160,6 +160,11 @@ class PreforkPool:
         self._crew.shrink(self.size)
         self._fill(time.monotonic())
 
+    def restart(self) -> None:
+        """Replace every child after its present job."""
+        self._crew.shrink(0)
+        self._fill(time.monotonic())
+
     def info(self) -> dict[str, Any]:
         """Describe the pool for `inspect stats`."""
         options = self.options
