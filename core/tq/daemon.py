@@ -1,6 +1,7 @@
 """Becoming a daemon: pid files that tell the truth, going into the background, another user.
 
-Source: CLI 2 (daemon options); celery/platforms.py (`Pidfile`, `DaemonContext`, `maybe_drop_privileges`).
+Source: CLI 2 (daemon options); celery/platforms.py (`Pidfile`, `DaemonContext`,
+`maybe_drop_privileges`).
 """
 
 import contextlib
@@ -257,10 +258,7 @@ def _second_fork(run: Callable[[Callable[[], None]], int], writer: int) -> None:
     code = 1
     try:
         os.setsid()
-        if os.fork() == 0:
-            code = _run_detached(run, writer)
-        else:
-            code = 0
+        code = _run_detached(run, writer) if os.fork() == 0 else 0
     finally:
         os._exit(code)
 

@@ -2,7 +2,6 @@
 
     TQError
       ConfigError (also ImproperlyConfigured)
-        PidFileTaken
       WireError
         DecodeError            keeps the bytes
         EncodeError
@@ -60,7 +59,6 @@ __all__ = [
     "NoReplyError",
     "NotRegistered",
     "OperationalError",
-    "PidFileTaken",
     "QueueDeclarationMismatch",
     "QueueNotFound",
     "Reject",
@@ -102,10 +100,6 @@ class ConfigError(TQError):
 
 
 ImproperlyConfigured = ConfigError
-
-
-class PidFileTaken(ConfigError):
-    """Another process holds the pid file; the command line exits with 73."""
 
 
 class WireError(TQError):

@@ -126,5 +126,3 @@ def make_pair(server: RedisServer, case: str) -> Pair:
     if broker == "amqp":
         urls["amqp"] = rabbitmq_url()
     return Pair(client, urls[broker], urls[backend], server)
-
-

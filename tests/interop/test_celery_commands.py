@@ -209,7 +209,18 @@ def test_terminate_ends_the_running_task(celery: CeleryCommands, load: dict[str,
 
 
 def test_celerys_event_dump_shows_a_whole_task(pair: Pair) -> None:
-    argv = [sys.executable, "-u", "-W", "ignore", "-m", "celery", "-b", pair.broker, "events", "--dump"]
+    argv = [
+        sys.executable,
+        "-u",
+        "-W",
+        "ignore",
+        "-m",
+        "celery",
+        "-b",
+        pair.broker,
+        "events",
+        "--dump",
+    ]
     with Process(argv, pair.broker) as dump:
         dump.wait_for("starting capture")
         # Subscribed once the first heartbeat is seen.

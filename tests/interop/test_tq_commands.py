@@ -210,9 +210,7 @@ def test_workers_and_running_tasks_are_known_within_two_seconds(cluster: Cluster
         watch.until(lambda seen: cluster.node in seen.state.workers, within=2.0)
         # The task began before anybody listened: it is known from the worker's answer.
         detail = watch.until(lambda seen: seen.workers_info.get(cluster.node), within=2.0)
-        watch.until(
-            lambda _: detail.active and running.id in str(detail.active.value), within=2.0
-        )
+        watch.until(lambda _: detail.active and running.id in str(detail.active.value), within=2.0)
     finally:
         watch.close()
     cluster.app.control.revoke(running.id, terminate=cluster.pool == "prefork", signal="KILL")

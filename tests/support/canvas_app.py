@@ -11,6 +11,7 @@ app = TQ("canvas", broker=os.environ["PEER_URL"], backend=os.environ["PEER_BACKE
 app.conf.update(
     broker_lease=float(os.environ.get("PEER_LEASE", "10")),
     task_allow_error_cb_on_chord_header=os.environ.get("PEER_HEADER_ERRBACKS") == "1",
+    task_delivery_limit=int(os.environ.get("PEER_DELIVERY_LIMIT", "5")),
     result_extended=True,
 )
 tasks = register(

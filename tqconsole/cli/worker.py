@@ -1,11 +1,13 @@
 """`tq worker`."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from tq.errors import ConfigError
+from tqconsole.cli.daemon import daemon_options, default_logfile, launch
 from tqconsole.cli.options import Globals, app_options, load_app
 
 __all__ = ["command"]
@@ -118,7 +120,8 @@ def command(given: Globals, loglevel: str, **options: Any) -> int:
     for name in ("queues", "exclude_queues", "include"):
         options[name] = _names(name, options[name])
     options.pop("optimization")
-    daemon = {name: options.pop(name) for name in ("detach", "pidfile", "uid", "gid", "umask")}
+    daemon = {name: options.pop(name) for name in ("detach", "uid", "gid", "umask")}
+    options["pidfile"] = options["pidfile"] or None
     node = nodename.make(options["hostname"])
     if daemon["detach"] and not options["logfile"]:
         options["logfile"] = default_logfile(node, given.quiet)
@@ -126,7 +129,8 @@ def command(given: Globals, loglevel: str, **options: Any) -> int:
     def program(on_ready: Callable[[], None]) -> int:
         return _work(given, loglevel.upper(), options, on_ready)
 
-    return launch(program, node=node, **daemon)
+    # The worker holds its pid file itself.
+    return launch(program, node=node, pidfile=None, **daemon)
 
 
 def _work(
@@ -140,10 +144,8 @@ def _work(
     if schedule and not beat:
         raise ConfigError("--schedule is for the embedded beat: give --beat too")
     app = load_app(given, required=True)
-    include = options.pop("include")
-    if include:
-        app.conf.include = [*app.conf.include, *include]
     worker = Worker(app, loglevel=loglevel, no_color=given.no_color, **options)
+    worker.restart_folder = _start_folder(given.workdir)
     if beat:
         from tq.beat import Service  # only with -B
 
@@ -158,6 +160,15 @@ def _work(
         return worker.start()
     finally:
         signals.worker_ready.disconnect(tell)
+
+
+def _start_folder(workdir: str | None) -> str | None:
+    """Return where a restart must begin, so that a relative `--workdir` leads to the same place."""
+    before = os.environ.get("PWD")
+    if workdir is None or os.path.isabs(workdir) or before is None:
+        return None
+    target = os.path.join(before, workdir)
+    return before if os.path.isdir(target) and os.path.samefile(target, os.curdir) else None
 
 
 def _names(option: str, text: str | None) -> list[str] | None:

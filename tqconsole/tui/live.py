@@ -78,7 +78,7 @@ class LiveSource:
             self._attempt += 1
             try:
                 broker = self.app.broker
-                self.url = broker.url
+                self.url = _shown_url(self.app, broker.url)
                 broker.ping(5.0)
                 control = Control(self.app, read_only=self.read_only)
                 watcher = ClusterWatcher(broker, control=control, state=self.state)
@@ -248,6 +248,15 @@ class LiveSource:
         """Return how long to wait: three times the slowest of the latest answers, 1 to 10 s."""
         slowest = max((a.after for sent in self.commands[-10:] for a in sent.answers), default=0.0)
         return round(max(1.0, min(_LONGEST_WAIT, 3.0 * slowest)), 1)
+
+
+def _shown_url(app: "TQ", url: str) -> str:
+    """Return what the header says of the broker; a private server's socket tells nobody anything."""
+    given = app.conf.broker_url
+    first = given if isinstance(given, str) or given is None else next(iter(given), None)
+    if not first or first.startswith(("embedded:", "tq:")):
+        return "embedded"
+    return url
 
 
 def _context_of(url: str) -> str:

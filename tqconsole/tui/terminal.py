@@ -16,7 +16,7 @@ __all__ = ["run_console"]
 
 _SIGNALS = tuple(
     number
-    for name in ("SIGTERM", "SIGHUP")
+    for name in ("SIGTERM", "SIGHUP", "SIGINT")
     if (number := getattr(signal, name, None)) is not None
 )  # fmt: skip
 
@@ -24,8 +24,8 @@ _SIGNALS = tuple(
 def run_console(source: Source, config: ConsoleConfig) -> int:
     """Show the console until the user leaves; returns the exit code.
 
-    A crash is written to a file and named in one line; the terminal is restored first. TERM and
-    HUP leave with 128 plus their number.
+    A crash is written to a file and named in one line; the terminal is restored first. TERM, HUP
+    and INT leave with 128 plus their number.
     """
     app = ConsoleApp(source, config)
     caught: list[int] = []

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from types import ModuleType
 
+from tq.app import django
 from tq.errors import ConfigError
 
-__all__ = ["Discovery", "import_modules", "import_related", "installed_packages"]
+__all__ = ["Discovery", "import_modules", "import_related"]
 
 Packages = Iterable[str] | Callable[[], Iterable[str]] | None
 
@@ -34,6 +35,8 @@ class Discovery:
         Raises:
             ConfigError: One is missing or raises.
         """
+        add_project_folder()
+        django.prepare_worker()
         found = import_modules(names)
         while self._waiting:
             found += import_related(*self._waiting.pop(0))
@@ -46,10 +49,14 @@ def import_modules(names: Iterable[str]) -> list[ModuleType]:
     Raises:
         ConfigError: One is missing or raises.
     """
-    # A project's own folder is importable without being installed, as with `python -m`.
+    add_project_folder()
+    return [_import(name) for name in names]
+
+
+def add_project_folder() -> None:
+    """Make a project's own folder importable without being installed, as with `python -m`."""
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())
-    return [_import(name) for name in names]
 
 
 def _import(name: str) -> ModuleType:
@@ -72,7 +79,7 @@ def import_related(packages: Packages, related_name: str | None) -> list[ModuleT
         ConfigError: A package is missing, or a module raises.
     """
     if packages is None:
-        names: Iterable[str] = installed_packages()
+        names: Iterable[str] = django.installed_packages()
     else:
         names = packages() if callable(packages) else packages
     found = [_related(name, related_name) for name in names]
@@ -96,16 +103,3 @@ def _related(package: str, related_name: str | None) -> ModuleType | None:
     if not hasattr(sys.modules[package], "__path__") or find_spec(full) is None:
         return None
     return _import(full)
-
-
-def installed_packages() -> list[str]:
-    """Return the packages of Django's installed apps; none without Django."""
-    if not os.environ.get("DJANGO_SETTINGS_MODULE"):
-        return []
-    try:
-        apps = importlib.import_module("django.apps").apps
-    except ImportError:
-        return []
-    if not apps.ready:
-        importlib.import_module("django").setup()
-    return [config.name for config in apps.get_app_configs()]

@@ -102,9 +102,7 @@ class Producer:
         """Publish messages that are no calls (events), never collected, never retried."""
         self._host.broker.publish(messages)
 
-    def _send(
-        self, calls: Sequence[Call], settings: Settings, options: Mapping[str, Any]
-    ) -> None:
+    def _send(self, calls: Sequence[Call], settings: Settings, options: Mapping[str, Any]) -> None:
         if len(calls) <= BATCH:
             self._send_batch(calls, settings, options)
             return

@@ -131,6 +131,29 @@ class Task(TaskOptions, Generic[P, R]):
             return self.apply(positional, kwargs, **options)
         return app.send(self.name, positional, kwargs, options, self)
 
+    def delay_on_commit(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Send a call once Django's transaction in progress is committed, and not if it is not."""
+        self.apply_async_on_commit(args, kwargs)
+
+    def apply_async_on_commit(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        """Send a call once Django's transaction is committed; see `apply_async`.
+
+        Raises:
+            TypeError: The arguments do not fit the function.
+            ConfigError: Django is not installed.
+        """
+        from tq.app.django import call_after_commit  # an optional library
+
+        positional = None if args is None else _sequence(args)
+        # A wrong call must fail where it is made, not in the commit.
+        self.check_arguments(positional or (), kwargs or {})
+        call_after_commit(lambda: self.apply_async(positional, kwargs, **options))
+
     def check_arguments(self, args: Iterable[Any], kwargs: Mapping[str, Any]) -> None:
         """Raise the `TypeError` that the function would raise in the worker.
 

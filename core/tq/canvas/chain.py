@@ -347,7 +347,7 @@ def fold(steps: list[Signature], more: Iterable[Signature], app: Any) -> Signatu
                 steps[-1] = _with_body(steps[-1], joined)
             else:
                 steps[-1] = joined
-        elif isinstance(last, chord_type) and not isinstance(other, chord_type):
+        elif isinstance(last, chord_type):
             steps[-1] = _with_body(last, other)
         else:
             steps.append(other)

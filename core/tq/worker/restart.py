@@ -20,7 +20,8 @@ def restart_command(argv: Sequence[str], executable: str) -> list[str]:
             lost (Celery's worker does not come back from `python -m celery` for that reason).
         executable: `sys.executable`.
     """
-    return [executable, *argv[1:]]
+    # It is in the background already, where its pid is known; once more would give it another.
+    return [executable, *(one for one in argv[1:] if one not in ("-D", "--detach"))]
 
 
 def restart_program(folder: str | None = None) -> NoReturn:

@@ -452,6 +452,17 @@ def hear(subscription: Any, count: int) -> list[Any]:
     return found
 
 
+def test_a_broadcast_says_how_many_heard_it_if_the_transport_can_tell(setting: Any) -> None:
+    exchange = Exchange(name=setting.name("fan"), type="fanout", durable=False)
+    message = Message(body=b"all", exchange=exchange.name, exchange_type="fanout")
+    one = setting.subscribe(private(setting, "one", exchange))
+    assert one.receive(1, 0.0) == []
+    two = setting.subscribe(private(setting, "two", exchange))
+    assert two.receive(1, 0.0) == []
+    assert setting.broker.broadcast(message) in (2, None)
+    assert [m.body for m in hear(one, 1)] == [b"all"]
+
+
 def test_a_fanout_exchange_reaches_every_subscriber(setting: Any) -> None:
     exchange = Exchange(name=setting.name("fan"), type="fanout", durable=False)
     one = setting.subscribe(private(setting, "one", exchange))

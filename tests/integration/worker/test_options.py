@@ -36,7 +36,7 @@ def start(cluster: Cluster, argv: list[str], **env: str) -> Process:
         (["-X", "celery"], "-X"),
         (["-f", "/nonexistent/log"], "/nonexistent/log"),
         (["--statedb", "/nonexistent/state"], "--statedb"),
-        (["--pidfile", "/"], "--pidfile"),
+        (["--pidfile", "/"], "pid file"),
         (["-c", "0"], "--concurrency"),
         (["-Q", "a,,b"], "--queues"),
         (["--autoscale", "1,2,3"], "--autoscale"),
@@ -73,7 +73,9 @@ def test_the_pid_file_is_held_by_one_worker_and_taken_over_from_a_dead_one(
 
     second = start(cluster, argv)
     assert second.process.wait(20) == 73
-    assert second.output().strip() == f"tq: the pid file {path} is held by process {first.pid}"
+    (line,) = second.output().splitlines()
+    assert str(path) in line
+    assert str(first.pid) in line
 
     os.kill(first.pid, signal.SIGKILL)
     first.process.wait(10)
@@ -103,10 +105,10 @@ def test_the_state_file_keeps_revoked_ids_and_the_clock(cluster: Cluster, tmp_pa
     assert cluster.ask("clock")["clock"] > 10_000
 
 
-@pytest.mark.parametrize("damage", [b"", b"not json", b"\x80\x04pickle", b"[1, 2]", b'{"clock": 1}'])
-def test_a_damaged_state_file_is_set_aside(
-    cluster: Cluster, tmp_path: Path, damage: bytes
-) -> None:
+@pytest.mark.parametrize(
+    "damage", [b"", b"not json", b"\x80\x04pickle", b"[1, 2]", b'{"clock": 1}']
+)
+def test_a_damaged_state_file_is_set_aside(cluster: Cluster, tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "state"
     path.write_bytes(damage)
     worker = cluster.start(statedb=str(path))

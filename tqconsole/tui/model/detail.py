@@ -16,6 +16,7 @@ from tqconsole.tui.model.format import (
     state_style,
     width_of,
 )
+from tqconsole.tui.model.masking import masked
 from tqconsole.tui.model.task_fields import Context, age_of, is_truncated, runtime_of, tries_of
 
 __all__ = [
@@ -116,7 +117,7 @@ def summary_lines(task: TaskInfo, context: Context, width: int, symbols: Glyphs)
     if task.root_id and task.root_id != task.uuid:
         lines.extend(_field("root", task.root_id, width))
     for name, value in sorted(task.extra.items()):
-        lines.extend(_field(clip(name, _LABEL), str(value), width))
+        lines.extend(_field(clip(name, _LABEL), masked(f"{name}={value}").partition("=")[2], width))
     return lines
 
 
@@ -137,12 +138,12 @@ def _run(task: TaskInfo, context: Context) -> str:
 def argument_lines(task: TaskInfo, width: int) -> list[Cells]:
     """Return arguments and result, and whether the sender cut them."""
     lines: list[Cells] = []
-    lines.extend(_field("args", task.args, width))
-    lines.extend(_field("kwargs", task.kwargs, width))
+    lines.extend(_field("args", masked(task.args), width))
+    lines.extend(_field("kwargs", masked(task.kwargs), width))
     if task.exception:
         lines.extend(_field("error", task.exception, width, "error"))
     if task.result is not None:
-        lines.extend(_field("result", task.result, width))
+        lines.extend(_field("result", masked(task.result), width))
     elif task.ready and task.state == "SUCCESS":
         lines.extend(_field("result", None, width))
     if is_truncated(task):
@@ -288,12 +289,12 @@ def _short_preview(
     task: TaskInfo, context: Context, width: int, symbols: Glyphs
 ) -> Iterator[Cells]:
     """Return four lines: arguments, outcome, course, place."""
-    arguments = f" args {task.args or UNKNOWN}  kwargs {task.kwargs or UNKNOWN}"
+    arguments = f" args {masked(task.args) or UNKNOWN}  kwargs {masked(task.kwargs) or UNKNOWN}"
     yield [Cell(clip(arguments, width, symbols.ellipsis))]
     if task.exception:
         yield [Cell(clip(f" {task.exception}", width, symbols.ellipsis), "error")]
     elif task.result is not None:
-        yield [Cell(" result ", "muted"), Cell(clip(task.result, width - 8, symbols.ellipsis))]
+        yield [Cell(" result ", "muted"), Cell(clip(masked(task.result), width - 8, symbols.ellipsis))]
     else:
         yield [
             Cell(

@@ -99,6 +99,7 @@ FIELDS: tuple[str, ...] = (
     "state", *_TEXTS, *_DURATIONS, *_NUMBERS, "is", "has", "since", "until",
 )  # fmt: skip
 MAX_SAVED_DEPTH = 10
+_MOST_KNOWN = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +255,12 @@ def _state_test(node: Match) -> Test:
             raise FilterError(f"no state is called {value.text!r}{hint}", value.column)
     if "PENDING" in wanted:
         wanted |= {"SENT"}
-    return lambda task, context: context.state(task) in wanted
+    # only these two are shown as something else than they are, which costs a question to ask
+    return lambda task, context: (
+        context.state(task) in wanted
+        if (state := task.state) in ("STARTED", "PENDING")
+        else state in wanted
+    )
 
 
 def _text_test(node: Match, get: Callable[[TaskInfo], str | None]) -> Test:
@@ -337,6 +343,8 @@ def _presence(get: Callable[[TaskInfo], object]) -> Test:
 
 def _free_text(value: Value) -> Test:
     test = text_matcher(value)
+    if not value.pattern and ("*" not in value.text or value.quoted):
+        return _word_anywhere(value.text.lower())
     return lambda task, context: (
         test(task.name or "")
         or test(task.uuid)
@@ -347,6 +355,39 @@ def _free_text(value: Value) -> Test:
         or test(task.result or "")
         or test(task.exception or "")
     )
+
+
+def _word_anywhere(needle: str) -> Test:
+    """Look for a word in all texts of a task.
+
+    Names, workers and queues are few and asked only once each; the other texts are searched as
+    one, which takes half the time (100 000 tasks: 50 ms instead of 112 ms).
+    """
+    known: dict[str | None, bool] = {None: False}
+
+    def named(text: str | None) -> bool:
+        found = known.get(text)
+        if found is None:
+            if len(known) > _MOST_KNOWN:
+                known.clear()
+            found = known[text] = needle in (text or "").lower()
+        return found
+
+    def test(task: TaskInfo, context: Context) -> bool:
+        if named(task.name) or named(task.worker) or named(task.queue):
+            return True
+        more = task.more
+        error = more.exception if more is not None else None
+        texts = f"{task.uuid}\n{task.args}\n{task.kwargs}\n{task.result}\n{error}"
+        if needle not in texts.lower():
+            return False
+        # an absent text reads "None" there, and is not to be found
+        return any(
+            text and needle in text.lower()
+            for text in (task.uuid, task.args, task.kwargs, task.result, error)
+        )
+
+    return test
 
 
 def _compares(compare: Callable[[float, float], bool], value: float | None, bound: float) -> bool:

@@ -17,6 +17,7 @@ from tqconsole.tui.model.format import (
     fit,
     width_of,
 )
+from tqconsole.tui.model.masking import masked
 
 __all__ = ["Answer", "SentCommand", "log_line", "reply_lines", "reply_text", "summary_text"]
 
@@ -103,11 +104,11 @@ def reply_text(value: object) -> tuple[bool, str]:
 
 def _plain(value: object) -> str:
     if isinstance(value, str):
-        return value[:MAX_REPLY]
+        return masked(value[:MAX_REPLY])
     try:
-        return json.dumps(value, default=str, ensure_ascii=False)[:MAX_REPLY]
+        return masked(json.dumps(value, default=str, ensure_ascii=False)[:MAX_REPLY])
     except (TypeError, ValueError, RecursionError):
-        return repr(value)[:MAX_REPLY]
+        return masked(repr(value)[:MAX_REPLY])
 
 
 def summary_text(sent: SentCommand, now: float) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from tqconsole.tui.model.format import (
     duration,
     state_style,
 )
+from tqconsole.tui.model.masking import masked
 from tqconsole.tui.model.task_fields import Context, age_of, runtime_of, tries_of
 
 __all__ = ["SORTS", "TaskRows", "short_id"]
@@ -384,8 +385,8 @@ class TaskRows:
             return Cell(str(number), "retry" if number else "muted")
 
         def arguments(task: TaskInfo) -> Cell:
-            kwargs = "" if task.kwargs in (None, "{}") else f" {task.kwargs}"
-            return Cell(f"  {task.args or UNKNOWN}{kwargs}", "muted")
+            kwargs = "" if task.kwargs in (None, "{}") else f" {masked(task.kwargs)}"
+            return Cell(f"  {masked(task.args) or UNKNOWN}{kwargs}", "muted")
 
         def text(value: str | None) -> Cell:
             return Cell(value) if value else Cell(UNKNOWN, "muted")

@@ -1,0 +1,139 @@
+"""Canvases with Celery on the other side: its client, its worker, and both at once on one queue."""
+
+import os
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import celery
+import celery.contrib.abortable
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tq
+from tests.integration.canvas.test_any_nesting import run_some
+from tests.support.canvas_tasks import register
+from tests.support.expressions import expressions
+from tests.support.fleet import TIMEOUT, Fleet
+from tests.support.processes import celery_worker, tq_worker
+from tests.support.services import RedisServer
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("canvas-mixed")]
+
+
+def tq_kit(fleet: Fleet) -> SimpleNamespace:
+    return SimpleNamespace(**vars(fleet.t), chain=tq.chain, group=tq.group, chord=tq.chord)
+
+
+def celery_kit(fleet: Fleet) -> SimpleNamespace:
+    app = celery.Celery("client", broker=fleet.url, backend=fleet.url, set_as_current=False)
+    tasks = register(
+        app,
+        chain=celery.chain,
+        group=celery.group,
+        soft_limit=celery.exceptions.SoftTimeLimitExceeded,
+        abortable=celery.contrib.abortable.AbortableTask,
+    )
+    return SimpleNamespace(
+        **vars(tasks), chain=celery.chain, group=celery.group, chord=celery.chord
+    )
+
+
+@pytest.fixture(
+    scope="module",
+    params=["celery client, tq worker", "tq client, celery worker", "tq client, both workers"],
+)
+def sides(request: pytest.FixtureRequest) -> Iterator[SimpleNamespace]:
+    """A client's kit with workers of the other product, or of both on one queue."""
+    client, _, workers = request.param.partition(", ")
+    server = RedisServer("redis").start()
+    fleet = Fleet(server)
+    try:
+        if workers != "celery worker":
+            start = tq_worker(server.url, "-A", "tests.support.canvas_app", **fleet.env)
+            fleet.workers.append(start)
+        if workers != "tq worker":
+            start = celery_worker(server.url, "-A", "tests.support.canvas_celery_app", **fleet.env)
+            fleet.workers.append(start)
+        kit = celery_kit(fleet) if client == "celery client" else tq_kit(fleet)
+        yield SimpleNamespace(fleet=fleet, kit=kit)
+        assert all(worker.process.poll() is None for worker in fleet.workers)
+    finally:
+        fleet.close()
+        server.close()
+
+
+CASES = {
+    "chain": (lambda k: k.chain(k.add.s(1, 2), k.add.s(3), k.add.s(4)), 10),
+    "group": (lambda k: k.group(k.add.s(i, i) for i in range(10)), [2 * i for i in range(10)]),
+    "chord": (lambda k: k.chord([k.add.s(i, i) for i in range(20)], k.xsum.s()), 380),
+    "chord of 300": (lambda k: k.chord([k.identity.s(1) for _ in range(300)], k.xsum.s()), 300),
+    "upgraded": (
+        lambda k: k.add.s(1, 1) | k.group(k.add.s(1), k.add.s(2)) | k.xsum.s() | k.add.s(10),
+        17,
+    ),
+    "chord in a chain in a header": (
+        lambda k: k.chord(
+            [
+                k.chord([k.add.s(1, 1), k.add.s(2, 2)], k.xsum.s()),
+                k.chain(k.add.s(1, 1), k.chord([k.add.s(1), k.add.s(2)], k.xsum.s())),
+            ],
+            k.xsum.s(),
+        ),
+        13,
+    ),
+    "body is a chain": (
+        lambda k: k.chord([k.add.s(1, 1), k.add.s(2, 2)], k.xsum.s() | k.add.s(1)),
+        7,
+    ),
+    "group in a header": (
+        lambda k: k.chord([k.group(k.identity.s(1), k.identity.s(2)), k.identity.s(3)], k.xsum.s()),
+        6,
+    ),
+    "replaced": (
+        lambda k: k.chain(k.identity.s(42), k.replaced.s(by=1), k.identity.s()),
+        43,
+    ),
+    "replaced by a group": (lambda k: k.chain(k.spread.s([1, 2], 3), k.xsum.s()), 9),
+    "retried": (lambda k: k.chord([k.flaky.s(1), k.flaky.s(2)], k.flaky.s()), [1, 2]),
+    "extended": (lambda k: k.group(k.extend.s([1, 2], 4)) | k.xsum.s(), 11),
+    "starmap": (lambda k: k.chain(k.add.starmap([(1, 2), (3, 4)]), k.xsum.s()), 10),
+    "chunks": (lambda k: k.add.chunks([(1, 1), (2, 2), (3, 3)], 2).group(), [[2, 4], [6]]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_canvas_runs_on_the_other_product(sides, name):
+    build, expected = CASES[name]
+    assert build(sides.kit).apply_async().get(timeout=TIMEOUT) == expected
+
+
+@pytest.mark.parametrize("place", ["header", "chain in a header", "body"])
+def test_failure_reaches_the_client_and_the_errback(sides, place):
+    k, key = sides.kit, sides.fleet.key()
+    bad = k.chain(k.identity.si(1), k.fail.si()) if place == "chain in a header" else k.fail.si()
+    made = k.chord([k.identity.si(1), k.identity.si(2) if place == "body" else bad], k.xsum.s())
+    if place == "body":
+        made = k.chord([k.identity.si(1)], k.fail.si())
+    made.link_error(k.count.si(key))
+    with pytest.raises(Exception, match="boom"):
+        made.apply_async().get(timeout=TIMEOUT)
+    sides.fleet.settle()
+    assert sides.fleet.counted(key) == 1
+
+
+@run_some
+@given(expression=expressions, start=st.integers(-5, 5))
+def test_nested_canvas_equals_plain_python_on_both(sides, expression, start):
+    k = sides.kit
+    if isinstance(sides.fleet.workers[-1].process.args, list) and "celery" in " ".join(
+        sides.fleet.workers[-1].process.args
+    ):
+        pytest.skip("Celery itself loses some of these nestings")
+    canvas = k.chain(k.identity.s(start), expression.build(k))
+    assert canvas.apply_async().get(timeout=TIMEOUT) == expression.value(start)
+
+
+@pytest.fixture(autouse=True)
+def marks_of_the_fleet(sides, monkeypatch) -> None:
+    monkeypatch.setitem(os.environ, "PEER_MARKS", str(sides.fleet.server.socket))

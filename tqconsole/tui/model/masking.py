@@ -1,0 +1,53 @@
+"""Secrets in arguments and results: their values are replaced before anything is shown or copied.
+
+Source: CONSOLE 5, RELIABILITY 7.15.
+"""
+
+import re
+from functools import lru_cache
+
+__all__ = ["MASK", "SECRET_NAMES", "masked"]
+
+MASK = "****"
+
+# A key is secret when one of these is in its name: `db_password`, `apiKey`, `access-token`.
+SECRET_NAMES = ("password", "passwd", "secret", "token", "credential", "authorization", "cookie")
+# Words that are harmless inside longer ones (`monkey`, `compass`), so they must stand alone.
+_SECRET_WORDS = ("key", "pass", "pwd", "pin", "cvv", "card")
+
+_WORDS = "|".join(SECRET_NAMES)
+_ALONE = "|".join(_SECRET_WORDS)
+# A name in quotes or a bare one, then `:` or `=`, then a text in quotes that may have been cut, a
+# bracketed value without brackets inside, or whatever ends at a comma or a closing bracket.
+_PAIR = re.compile(
+    rf"""(?P<name>
+        (?P<quote>['"])[^'"]*?(?:{_WORDS}|(?:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))(?:{_ALONE})(?![a-z]))
+            [^'"]*(?P=quote)\s*:\s*
+        |\b\w*(?:{_WORDS}|(?<![A-Za-z])(?:{_ALONE}))\w*=(?!=)
+    )
+    (?P<value>b?'(?:\\.|[^'\\])*(?:'|$)|b?"(?:\\.|[^"\\])*(?:"|$)
+        |\[[^\]]*(?:\]|$)|\([^)]*(?:\)|$)|\{{[^}}]*(?:\}}|$)|[^,)\]}}\s&]+)""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+_MAY = re.compile(f"{_WORDS}|{_ALONE}", re.IGNORECASE)
+
+
+@lru_cache(maxsize=2048)
+def masked(text: str | None) -> str:
+    """Return a text with the values of secret names replaced; None gives an empty text.
+
+    Arguments travel as Python's or JSON's text, often cut, so this works on text and not on data.
+    A name that only looks secret is masked as well: better a value too few than one too many.
+    """
+    if not text:
+        return ""
+    if _MAY.search(text) is None:
+        return text
+    return _PAIR.sub(_replace, text)
+
+
+def _replace(found: re.Match[str]) -> str:
+    value = found["value"]
+    mark = value[-1] if value[-1:] in "'\"" and value[:1] in "'\"" and len(value) > 1 else ""
+    opening = value[0] if mark else ""
+    return f"{found['name']}{opening}{MASK}{mark}"
