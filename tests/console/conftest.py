@@ -1,5 +1,6 @@
 """A console over a synthetic cluster, at a time that stands still."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,6 +20,25 @@ def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.setenv("TERM", "xterm-256color")
+
+
+@pytest.fixture(autouse=True)
+def quick_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key press lasts as long as its messages take.
+
+    The pilot waits until the processor has been idle for 20 ms, twice for each key, which tells
+    nothing while other tests run, and takes most of the time of a test.
+    """
+
+    async def settled(min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+
+    for module in ("textual.app", "textual.pilot"):
+        monkeypatch.setattr(f"{module}.wait_for_idle", settled)
+
+
+_TURNS = 30  # of the event loop; a key passes through at most three queues
 
 
 class Console:

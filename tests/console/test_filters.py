@@ -207,8 +207,8 @@ def test_saved_filters_are_used_and_loops_are_found() -> None:
 
 def test_the_term_that_left_nothing_is_named() -> None:
     chosen = parse("state:failure name:nobody runtime>1s")
-    assert chosen.culprit([task()], Context(now=NOW)) == "name:nobody"
-    assert parse("state:failure").culprit([task()], Context(now=NOW)) is None
+    assert list(chosen.blame(Context(now=NOW), [task()])) == [None, "name:nobody"]
+    assert list(parse("state:failure").blame(Context(now=NOW), [task()])) == [None]
 
 
 def test_deep_nesting_is_refused_instead_of_overflowing() -> None:

@@ -100,9 +100,15 @@ class Process:
         self.log.unlink(missing_ok=True)
 
 
-def celery_worker(url: str, *options: str, name: str = "peer@celery", **env: str) -> Process:
-    """Start a real Celery worker on `tests.support.celery_app`, and wait until it is ready."""
-    argv = [sys.executable, "-m", "celery", "-A", "tests.support.celery_app", "worker"]
+def celery_worker(
+    url: str,
+    *options: str,
+    name: str = "peer@celery",
+    app: str = "tests.support.celery_app",
+    **env: str,
+) -> Process:
+    """Start a real Celery worker on `app`, and wait until it is ready."""
+    argv = [sys.executable, "-m", "celery", "-A", app, "worker"]
     argv += ["-n", name, "-l", "INFO", "-E", "-c", "2", *options]
     process = Process(argv, url, **env)
     process.wait_for(" ready.")

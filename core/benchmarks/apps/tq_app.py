@@ -1,6 +1,7 @@
 """The benchmark's tasks on tq; `BENCH_URL` names the Redis server."""
 
 import os
+import time
 
 from tq import TQ
 
@@ -28,3 +29,21 @@ async def anoop() -> None:
 async def astored() -> int:
     """Return a small result from a coroutine."""
     return 1
+
+
+@app.task(name="bench.count")
+def count(values: list[int]) -> int:
+    """Count the parts of a chord."""
+    return len(values)
+
+
+@app.task(name="bench.stamped")
+def stamped() -> float:
+    """Return when it ran."""
+    return time.time()
+
+
+@app.task(name="bench.latest")
+def latest(values: list[float]) -> list[float]:
+    """Return when the last part ran, and when this body did."""
+    return [max(values), time.time()]

@@ -7,7 +7,8 @@ import functools
 import importlib
 import inspect
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from tq.errors import ConfigError
 
@@ -40,7 +41,8 @@ def wrap(
         raise ConfigError(f"task {name!r}: pydantic=True needs the library pydantic") from exc
     signature = inspect.signature(function)
     hints = get_type_hints(function)
-    models: dict[str, Any] = {key: hint for key, hint in hints.items() if _is_model(hint, base)}
+    found = {key: _model_of(hint, base) for key, hint in hints.items()}
+    models: dict[str, Any] = {key: model for key, model in found.items() if model is not None}
     context = pydantic_context or {"celery_task_name": name}
     dump = {"mode": "json", **(pydantic_dump_kwargs or {})}
 
@@ -76,5 +78,9 @@ def wrap(
     return call
 
 
-def _is_model(hint: Any, root: type) -> bool:
-    return isinstance(hint, type) and issubclass(hint, root)
+def _model_of(hint: Any, root: type) -> Any:
+    """Return the model that an annotation names, alone or as `Model | None`; else None."""
+    kinds = [kind for kind in get_args(hint) if kind is not type(None)]
+    if get_origin(hint) in (Union, UnionType) and len(kinds) == 1:
+        hint = kinds[0]
+    return hint if isinstance(hint, type) and issubclass(hint, root) else None

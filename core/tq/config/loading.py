@@ -84,7 +84,7 @@ def load_object(
     if isinstance(obj, Mapping):
         values, strict = dict(obj), namespace is None
     else:
-        values, strict = _attributes(obj), False
+        values, strict = _attributes(obj, source), False
     if namespace:
         return _with_prefix(values, namespace.rstrip("_") + "_", source)
     return _without_prefix(values, strict, source)
@@ -123,9 +123,14 @@ def _name_of(obj: Any) -> str:
     return getattr(obj, "__qualname__", None) or type(obj).__qualname__
 
 
-def _attributes(obj: Any) -> dict[str, Any]:
-    names = [name for name in dir(obj) if not name.startswith("_")]
-    return {name: getattr(obj, name) for name in names}
+def _attributes(obj: Any, source: str) -> dict[str, Any]:
+    try:
+        names = [name for name in dir(obj) if not name.startswith("_")]
+        return {name: getattr(obj, name) for name in names}
+    except Exception as exc:  # Django's settings load when they are first looked at
+        raise ConfigError(
+            f"configuration {source!r} does not load: {type(exc).__name__}: {exc}", source=source
+        ) from exc
 
 
 def _with_prefix(values: dict[str, Any], prefix: str, source: str) -> dict[str, Any]:

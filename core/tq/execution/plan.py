@@ -19,7 +19,8 @@ class Plan(msgspec.Struct, kw_only=True):
     Attributes:
         function: `task.run`, or the task itself where its class overrides `__call__`.
         is_async: The function is a coroutine function.
-        handlers: Names of the handlers that the task's class overrides; others are not called.
+        handlers: Names of the handlers that the task, or its class, overrides; others are not
+            called.
         stores_errors: Failures are recorded although results are ignored.
         autoretry: Exceptions that retry the task.
     """
@@ -51,7 +52,9 @@ def _make(settings: Settings, task: Any) -> Plan:
     plain = _root(kind)
     overridden = kind.__call__ is not plain.__call__
     handlers = frozenset(
-        name for name in _HANDLERS if getattr(kind, name, None) is not getattr(plain, name, None)
+        name
+        for name in _HANDLERS
+        if name in vars(task) or getattr(kind, name, None) is not getattr(plain, name, None)
     )
     return Plan(
         settings=settings,

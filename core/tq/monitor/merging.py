@@ -133,7 +133,7 @@ def merge(task: TaskInfo, event: Event, kind: EventKind, strings: dict[str, str]
         fields = {name: value for name, value in event.items() if name in _LATE_RECEIVED}
         return _merge_fields(task, fields, strings)
     grown = _merge_plain(task, event, kind, strings)
-    if grown < 0:
+    if grown is None:
         grown = _merge_fields(task, event, strings)
     # A late event sets the timestamp and yet not the state: so does Celery.
     task.timestamp = timestamp
@@ -160,10 +160,10 @@ def _stamp(task: TaskInfo, kind: EventKind, timestamp: float) -> None:
             detail.tries = tuple(sorted((*detail.tries, timestamp)))[-_MOST_TRIES:]
 
 
-def _merge_plain(task: TaskInfo, event: Event, kind: EventKind, strings: dict[str, str]) -> int:
-    """Merge a frequent event without looking at each field; -1 when it is not that plain."""
+def _merge_plain(task: TaskInfo, event: Event, kind: EventKind, strings: dict[str, str]) -> int | None:
+    """Merge a frequent event without looking at each field; None when it is not that plain."""
     if len(event) != kind.plain_size:
-        return -1
+        return None
     try:
         if kind.subject == "started":
             task.clock, task.pid = event["clock"], event["pid"]
@@ -171,25 +171,25 @@ def _merge_plain(task: TaskInfo, event: Event, kind: EventKind, strings: dict[st
         if kind.subject == "succeeded":
             result, runtime = event["result"], event["runtime"]
             task.clock, task.pid = event["clock"], event["pid"]
-            size = text_size(task)
+            before = len(task.result or "")
             task.result = _text(result)
             task.runtime = runtime
-            return text_size(task) - size
+            return len(task.result or "") - before
         if event["eta"] is not None or event["expires"] is not None or task.more is not None:
-            return -1
+            return None
         name, args, kwargs = event["name"], event["args"], event["kwargs"]
         root_id, parent_id, retries = event["root_id"], event["parent_id"], event["retries"]
         clock, pid = event["clock"], event["pid"]
     except KeyError:
-        return -1
-    size = text_size(task)
+        return None
+    before = len(task.args or "") + len(task.kwargs or "")
     task.name = name if name is None else strings.setdefault(name, name)
     task.args, task.kwargs = _text(args), _text(kwargs)
     # A task without parent is its own root: one text for both.
     task.root_id = task.uuid if root_id == task.uuid else root_id
     task.parent_id, task.retries = parent_id, retries
     task.clock, task.pid = clock, pid
-    return text_size(task) - size
+    return len(task.args or "") + len(task.kwargs or "") - before
 
 
 def _merge_fields(task: TaskInfo, fields: Event, strings: dict[str, str]) -> int:

@@ -18,7 +18,12 @@ from tests.support.fleet import TIMEOUT, Fleet
 from tests.support.processes import celery_worker, tq_worker
 from tests.support.services import RedisServer
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("canvas-mixed")]
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.xdist_group("canvas-mixed"),
+    # Celery's client announces the end of a default that it still has.
+    pytest.mark.filterwarnings("ignore::celery.exceptions.CPendingDeprecationWarning"),
+]
 
 
 def tq_kit(fleet: Fleet) -> SimpleNamespace:
@@ -53,7 +58,7 @@ def sides(request: pytest.FixtureRequest) -> Iterator[SimpleNamespace]:
             start = tq_worker(server.url, "-A", "tests.support.canvas_app", **fleet.env)
             fleet.workers.append(start)
         if workers != "tq worker":
-            start = celery_worker(server.url, "-A", "tests.support.canvas_celery_app", **fleet.env)
+            start = celery_worker(server.url, app="tests.support.canvas_celery_app", **fleet.env)
             fleet.workers.append(start)
         kit = celery_kit(fleet) if client == "celery client" else tq_kit(fleet)
         yield SimpleNamespace(fleet=fleet, kit=kit)

@@ -177,6 +177,16 @@ def test_the_task_untouched_for_longest_is_evicted_first():
     assert state.evicted == 1
 
 
+def test_texts_that_shrink_are_counted_as_well():
+    state = ClusterState()
+    state.apply(event("task-sent", args="(9, 9, 9)", kwargs="{'a': 1}", name="t"), NOW)
+    state.apply(received(args="(9,)", kwargs="{}"), NOW)
+    state.apply(event("task-succeeded", result="'long'", runtime=0.1), NOW)
+    state.apply(event("task-succeeded", result="1", runtime=0.1), NOW)
+    state.clear(ready=False)
+    assert (state.bytes, len(state.tasks)) == (0, 0)
+
+
 def test_the_bound_on_bytes_counts_long_texts():
     state = ClusterState(max_bytes=50_000)
     for number in range(100):

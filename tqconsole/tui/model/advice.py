@@ -4,7 +4,7 @@ from tq.monitor import ClusterState, WorkerStatus
 from tqconsole.tui.model.facts import LinkState
 from tqconsole.tui.model.format import Cell, age, count, duration
 
-__all__ = ["explain_silence", "no_match_hints", "no_task_hints", "no_worker_hints"]
+__all__ = ["explain_silence", "no_match_hints", "no_task_hints", "no_worker_hints", "searching_hints"]
 
 Hints = list[list[Cell]]
 
@@ -49,6 +49,11 @@ def no_task_hints(state: ClusterState, link: LinkState, now: float, url: str) ->
     lines.append([])
     lines.append(_hint("Waiting tasks are seen only if their sender has task_send_sent_event on."))
     return lines
+
+
+def searching_hints(share: float) -> Hints:
+    """Return what to say while the filter is still being applied."""
+    return [[], [Cell(f" Searching {share * 100:.0f}%", "bold")]]
 
 
 def no_match_hints(culprit: str | None, hidden: bool) -> Hints:

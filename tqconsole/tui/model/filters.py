@@ -5,7 +5,7 @@ One language for the filter bar, `--where`, bulk actions and alerts.
 
 import difflib
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tq.monitor import TaskInfo
@@ -109,21 +109,40 @@ class Filter:
     Attributes:
         source: The text it was read from.
         test: Whether a task matches.
-        terms: The parts that must all hold, each with its text, for `culprit`.
+        terms: The parts that must all hold, each with its text, for `blame`.
     """
 
     source: str
     test: Test
     terms: tuple[tuple[str, Test], ...] = ()
 
-    def culprit(self, tasks: Iterable[TaskInfo], context: Context) -> str | None:
-        """Name the first term that left nothing, or None when something matches all."""
-        remaining = list(tasks)
-        for text, test in self.terms:
-            remaining = [task for task in remaining if test(task, context)]
-            if not remaining:
-                return text
-        return None
+    def blame(
+        self, context: Context, items: Sequence[object], pause: int = 256
+    ) -> Iterator[str | None]:
+        """Find the first term that leaves nothing, in steps: yields None until that is known.
+
+        Args:
+            context: For the tests.
+            items: What is searched; whatever is no task is skipped.
+            pause: Tasks looked at between two steps.
+        """
+        reached = 0  # the longest row of terms that some task matched
+        for number, item in enumerate(items):
+            if number % pause == 0:
+                yield None
+            if isinstance(item, TaskInfo):
+                depth = _depth(self.terms, item, context)
+                reached = max(reached, depth)
+        if reached < len(self.terms):
+            yield self.terms[reached][0]
+
+
+def _depth(terms: Sequence[tuple[str, Test]], task: TaskInfo, context: Context) -> int:
+    """Count how many of the terms a task matches, up to the first that it does not."""
+    for depth, (_, test) in enumerate(terms):
+        if not test(task, context):
+            return depth
+    return len(terms)
 
 
 EVERYTHING = Filter("", lambda task, context: True)

@@ -10,26 +10,29 @@ __all__ = ["MASK", "SECRET_NAMES", "masked"]
 
 MASK = "****"
 
-# A key is secret when one of these is in its name: `db_password`, `apiKey`, `access-token`.
-SECRET_NAMES = ("password", "passwd", "secret", "token", "credential", "authorization", "cookie")
-# Words that are harmless inside longer ones (`monkey`, `compass`), so they must stand alone.
-_SECRET_WORDS = ("key", "pass", "pwd", "pin", "cvv", "card")
-
-_WORDS = "|".join(SECRET_NAMES)
-_ALONE = "|".join(_SECRET_WORDS)
+# A key is secret when one of these is in its name: `db_password`, `access-token`.
+SECRET_NAMES = (
+    "password", "passwd", "pwd", "secret", "token", "credential", "authorization", "cookie",
+)  # fmt: skip
+# `key` is a part of too many words (monkey, keyboard) and of a queue's own terms, so it must stand
+# alone or after one of its own: `key`, `api_key`, `apiKey`, but not `routing_key`.
+_KEY = (
+    r"(?<!routing[_-])(?<!binding[_-])(?<!primary[_-])(?<!foreign[_-])"
+    r"(?:(?<![A-Za-z])[kK][eE][yY](?![a-z])|(?<=[a-z])Key(?![a-z])|(?i:apikey))"
+)
+_SECRET = rf"(?:(?i:{'|'.join(SECRET_NAMES)})|{_KEY})"
 # A name in quotes or a bare one, then `:` or `=`, then a text in quotes that may have been cut, a
 # bracketed value without brackets inside, or whatever ends at a comma or a closing bracket.
 _PAIR = re.compile(
     rf"""(?P<name>
-        (?P<quote>['"])[^'"]*?(?:{_WORDS}|(?:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))(?:{_ALONE})(?![a-z]))
-            [^'"]*(?P=quote)\s*:\s*
-        |\b\w*(?:{_WORDS}|(?<![A-Za-z])(?:{_ALONE}))\w*=(?!=)
+        (?P<quote>['"])[^'"]*?{_SECRET}[^'"]*(?P=quote)\s*:\s*
+        |\b\w*?{_SECRET}\w*=(?!=)
     )
     (?P<value>b?'(?:\\.|[^'\\])*(?:'|$)|b?"(?:\\.|[^"\\])*(?:"|$)
         |\[[^\]]*(?:\]|$)|\([^)]*(?:\)|$)|\{{[^}}]*(?:\}}|$)|[^,)\]}}\s&]+)""",
-    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+    re.VERBOSE | re.DOTALL,
 )
-_MAY = re.compile(f"{_WORDS}|{_ALONE}", re.IGNORECASE)
+_MAY = re.compile("|".join((*SECRET_NAMES, "key")), re.IGNORECASE)
 
 
 @lru_cache(maxsize=2048)

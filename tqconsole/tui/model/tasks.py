@@ -3,7 +3,7 @@
 import copy
 import time
 from bisect import bisect_left
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 from tq.monitor import ClusterState, TaskInfo
@@ -29,6 +29,9 @@ FINISHED = frozenset({"SUCCESS", "REVOKED", "REJECTED"})
 _SORT_SHARE = 10.0  # sorting may take a tenth of the time, whatever the number of rows
 _SORT_PAUSE = 0.5  # seconds between two sorts at least
 
+_SLICE = 0.008  # seconds of searching in one frame
+_CHUNK = 500  # tasks between two looks at the clock
+
 Item = TaskInfo | Gap
 
 
@@ -49,6 +52,7 @@ class TaskRows:
         frozen: Whether the rows stand still while the cluster goes on.
         missed: Events that arrived since the rows were frozen.
         hints: Lines shown while there are no rows.
+        culprit: The term that left nothing, as far as `explain` has found out.
     """
 
     def __init__(self, state: ClusterState, symbols: Glyphs) -> None:
@@ -67,6 +71,9 @@ class TaskRows:
         self.context = Context(status=state.status, marked=self.marked)
         self._version = -1
         self._evicted = 0
+        self.culprit: str | None = None
+        self._pending: list[int] = []  # numbers that the filter has not been applied to, ascending
+        self._blame: Iterator[str | None] | None = None
         self._numbers: dict[str, int] = {}  # id -> order of arrival
         self._items: dict[int, Item] = {}
         self._rows: list[int] = []  # numbers of matching items, ascending
@@ -92,6 +99,9 @@ class TaskRows:
             gaps: All times in which nothing was observed, oldest first.
         """
         if self.frozen:
+            if self._pending:
+                self._search_on()
+                self._resort(True, at_once=not self._pending)
             self.missed = self._events() - self._frozen_events
             return False
         self.context.now = now
@@ -107,20 +117,74 @@ class TaskRows:
             self._take(task)
         if self.state.evicted != self._evicted:
             self._drop_evicted()
-        self._resort(bool(changed))
+        searching = bool(self._pending)
+        if searching:
+            self._search_on()
+        self._resort(bool(changed) or searching, at_once=searching and not self._pending)
         return bool(changed)
 
     def rebuild(self) -> None:
-        """Filter everything again, after a change of the filter."""
+        """Filter everything again, after a change of the filter; the newest tasks first.
+
+        What takes longer than a slice goes on at each `update`.
+        """
+        self._blame = None
+        self.culprit = None
         # numbers only grow, so the items stand in the order of arrival
         if self.hide_finished or self.filter is not EVERYTHING:
-            keeps = self._keeps
-            self._rows = [
-                n for n, item in self._items.items() if isinstance(item, Gap) or keeps(item)
-            ]
+            self._rows = []
+            self._pending = list(self._items)
+            self._search_on()
         else:
+            self._pending = []
             self._rows = list(self._items)
         self._resort(True, at_once=True)
+
+    @property
+    def searched(self) -> float:
+        """Share of the tasks that the filter has been applied to, 0..1."""
+        if not self._pending or not self._items:
+            return 1.0
+        return max(0.0, 1.0 - len(self._pending) / len(self._items))
+
+    def finish_search(self) -> None:
+        """Apply the filter to all that is left, before an action on everything that matches."""
+        while self._pending:
+            self._search_on()
+
+    def _search_on(self) -> None:
+        """Apply the filter to the newest tasks it has not seen yet, for one slice of time."""
+        until = time.perf_counter() + _SLICE
+        items, keeps, pending = self._items, self._keeps, self._pending
+        while pending:
+            chunk = pending[-_CHUNK:]
+            del pending[-_CHUNK:]
+            found = [
+                number
+                for number in chunk
+                if (item := items.get(number)) is not None
+                and (isinstance(item, Gap) or keeps(item))
+            ]
+            if found:
+                self._rows = found + self._rows
+            if time.perf_counter() >= until:
+                break
+
+    def explain(self) -> str | None:
+        """Name the term of the filter that left nothing; None until that is known.
+
+        Like searching, this goes on for one slice of time at each call.
+        """
+        if self._pending or not self.filter.terms:
+            return None
+        if self._blame is None:
+            self._blame = self.filter.blame(self.context, tuple(self._items.values()))
+        until = time.perf_counter() + _SLICE
+        for culprit in self._blame:
+            self.culprit = culprit
+            if culprit is not None or time.perf_counter() >= until:
+                break
+        return self.culprit
 
     def _take_all(self) -> None:
         """Look at every task of the cluster again, at the start or after a long absence."""
@@ -154,6 +218,8 @@ class TaskRows:
         self._note_queue(task)
         if self.filter is EVERYTHING and not self.hide_finished:
             return
+        if self._pending and number <= self._pending[-1]:
+            return  # the search has not come to it yet
         at = bisect_left(self._rows, number)
         present = at < len(self._rows) and self._rows[at] == number
         keep = self._keeps(task)
@@ -266,6 +332,7 @@ class TaskRows:
 
     def matching(self) -> list[TaskInfo]:
         """Return all tasks of the rows, oldest first."""
+        self.finish_search()
         items = (self._items[number] for number in self._rows)
         return [item for item in items if isinstance(item, TaskInfo)]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from tq.monitor import TaskInfo
 from tqconsole.tui.model.equivalents import control_line
 from tqconsole.tui.model.format import Cell, age, clip, count
+from tqconsole.tui.model.masking import masked
 from tqconsole.tui.model.task_fields import age_of
 from tqconsole.tui.model.tasks import short_id
 from tqconsole.tui.screens.base import ConsoleScreen
@@ -131,7 +132,7 @@ class TaskActs(ConsoleScreen):
                 ("worker", task.worker or "?"),
             ]
         for number, task in enumerate(tasks[:2]):
-            words = f"{clip(task.args or '?', 30)}  {age(age_of(task, now))} old"
+            words = f"{clip(masked(task.args) or '?', 30)}  {age(age_of(task, now))} old"
             if len(tasks) == 1:
                 lines.append(("args", words))
                 continue
@@ -206,7 +207,7 @@ class TaskActs(ConsoleScreen):
         """Ask what to copy of a task."""
         choices = {
             "i": ("id", task.uuid),
-            "a": ("args", f"{task.args or ''} {task.kwargs or ''}".strip()),
+            "a": ("args", f"{masked(task.args)} {masked(task.kwargs)}".strip()),
             "t": ("traceback", task.traceback or ""),
             "c": ("command", f"tq result {task.uuid}"),
         }

@@ -6,7 +6,7 @@ from textual.app import ComposeResult
 from textual.containers import Container
 
 from tq.monitor import TaskInfo
-from tqconsole.tui.model.advice import no_match_hints, no_task_hints
+from tqconsole.tui.model.advice import no_match_hints, no_task_hints, searching_hints
 from tqconsole.tui.model.detail import preview_lines
 from tqconsole.tui.model.filters import FilterError, parse
 from tqconsole.tui.model.format import Cell, count
@@ -22,6 +22,7 @@ from tqconsole.tui.widgets.text_pager import TextPager
 __all__ = ["TasksScreen"]
 
 _SIDE = 120  # cells from which the preview stands beside the list
+_ROOMY = 150  # cells from which the preview takes its full share
 _SHORT_PREVIEW = 5
 _SORT_KEYS = {
     "a": "age",
@@ -84,7 +85,7 @@ class TasksScreen(TaskActs, ListScreen):
         body = self.query_one("#tasks-body")
         body.set_class(side, "side")
         if side:
-            self.pane.styles.width = max(50, width * 42 // 100)
+            self.pane.styles.width = max(44, width * 42 // 100 if width >= _ROOMY else 44)
             self.pane.styles.height = "1fr"
         else:
             self.pane.styles.width = "1fr"
@@ -127,6 +128,8 @@ class TasksScreen(TaskActs, ListScreen):
             left.append((Cell(f" {text}", "bold"), "filter"))
         else:
             left.append((Cell(" all tasks", "muted"), "filter"))
+        if rows.searched < 1.0:
+            left.append((Cell(f"  searching {rows.searched * 100:.0f}%", "warning"), None))
         if rows.hide_finished:
             left.append((Cell("  finished hidden", "warning"), "hide_finished"))
         return two_sided(
@@ -137,10 +140,12 @@ class TasksScreen(TaskActs, ListScreen):
         rows = self.rows
         if len(rows):
             return
+        if rows.searched < 1.0:
+            rows.hints = searching_hints(rows.searched)
+            return
         source = self.console.source
         if source.state.tasks:
-            culprit = rows.filter.culprit(list(source.state.tasks.values()), rows.context)
-            rows.hints = no_match_hints(culprit, rows.hide_finished)
+            rows.hints = no_match_hints(rows.explain(), rows.hide_finished)
         else:
             rows.hints = no_task_hints(source.state, source.link, self.console.now, source.url)
 
