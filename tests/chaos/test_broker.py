@@ -55,10 +55,10 @@ def test_f19_a_server_that_forgot_everything_is_reported(arena: Arena, figures) 
     for path in arena.server.folder.glob("appendonlydir/*"):
         path.unlink()
     arena.server.start()
-    worker.wait_for("run id", within=30)
+    worker.wait_for("restarted or replaced", within=30)
     more = [arena.send("add", number, 1) for number in range(20)]
     assert [result.get(timeout=30) for result in more] == [n + 1 for n in range(20)]
-    said = next(line for line in worker.output().splitlines() if "run id" in line)
+    said = next(line for line in worker.output().splitlines() if "restarted or replaced" in line)
     figures(said[:200], alive=worker.process.poll() is None)
     assert worker.process.poll() is None
 

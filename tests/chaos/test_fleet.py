@@ -53,7 +53,6 @@ def test_f26_etas_beyond_a_peers_timeout_run_once_and_on_time(arena: Arena, figu
 
 def test_f27_twenty_thousand_etas_cost_no_memory(arena: Arena, figures) -> None:
     worker = arena.start("-c", "2")
-    arena.ledger.wait_ended(0, within=5)
     warm = arena.load("early", 500, 0.0)
     arena.ledger.wait_ended(len(warm), within=30)
     before = resident_kib(worker.pid)

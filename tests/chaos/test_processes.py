@@ -1,5 +1,6 @@
 """Children and whole workers are killed, stopped and frozen (F1 to F17, F37, F50)."""
 
+import itertools
 import os
 import signal
 import time
@@ -46,7 +47,7 @@ def test_f2_f3_late_tasks_of_killed_children_run_again(arena: Arena, figures, ta
     arena.wait_settled()
     account = arena.ledger.account(keys)
     times = sorted(arena.ledger.times("end"))
-    silence = max(b - a for a, b in zip(times, times[1:], strict=False))
+    silence = max(b - a for a, b in itertools.pairwise(times))
     figures(account, kills=kills, silence=f"{silence:.2f} s")
     assert not account.lost
     assert account.extra <= kills

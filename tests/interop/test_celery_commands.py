@@ -137,7 +137,7 @@ def test_stats_have_what_celerys_tools_read(celery: CeleryCommands) -> None:
     )
     assert stats["pid"] == celery.pair.worker.pid
     assert stats["pool"]["max-concurrency"] == 2
-    assert len(stats["pool"]["processes"]) == 1
+    assert len(stats["pool"]["processes"]) == 2
     assert "guest:guest" not in json.dumps(stats)
 
 

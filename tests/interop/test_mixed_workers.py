@@ -31,7 +31,7 @@ class Mixed:
         self.workers: dict[str, Process] = {}
 
     def start(self, kind: str, name: str | None = None, **env: str) -> Process:
-        more = {"PEER_BACKEND": self.url, "PEER_LEDGER": self.url, "PEER_LEASE": "2", **env}
+        more = {"PEER_BACKEND": self.url, "PEER_LEDGER": self.url, "PEER_LEASE": "1", **env}
         name = name or kind
         starter = celery_worker if kind == "celery" else tq_worker
         self.workers[name] = starter(self.url, name=f"{name}@mixed", **more)
@@ -92,11 +92,11 @@ def test_a_celery_worker_finishes_what_a_killed_tq_worker_held(mixed: Mixed) -> 
 
 def test_a_tq_worker_leaves_alone_what_a_celery_worker_holds(mixed: Mixed) -> None:
     peer = mixed.start("celery")
-    keys = mixed.load(8, 8.0)
+    keys = mixed.load(8, 5.0)
     eventually(lambda: mixed.ledger.count("start"), within=20)
     theirs = set(mixed.redis.hkeys("unacked"))
     mixed.start("tq")
-    # Four of our leases pass while the Celery tasks run and its reserved ones wait.
+    # Five of our leases pass while the Celery tasks run and its reserved ones wait.
     mixed.ledger.wait_ended(2, within=30)
     assert not any(count > 1 for count in mixed.ledger.count("start").values())
     peer.kill_tree()

@@ -15,7 +15,9 @@ ledger = redis.Redis.from_url(os.environ["PEER_LEDGER"], decode_responses=True)
 def heard(signal: Any, sender: Any, **named: Any) -> None:
     """Note one signal."""
     shown = {name: type(value).__name__ for name, value in named.items()}
-    who = getattr(sender, "name", None) or (sender if isinstance(sender, str) else str(type(sender)))
+    who = getattr(sender, "name", None) or (
+        sender if isinstance(sender, str) else str(type(sender))
+    )
     ledger.rpush("signals", json.dumps([signal.name, str(who), shown, os.getpid()]))
 
 

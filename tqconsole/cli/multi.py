@@ -175,9 +175,9 @@ class _Run:
         title, act = verbs[self._verb]
         self._say(f"> {title}")
         failed = [outcome for outcome in act() if not outcome.ok]
-        for outcome in failed:
-            # Also when quiet: what went wrong is no progress report.
-            note(f"tq: {outcome.node.name}: {outcome.text}")
+        if self._quiet:
+            for outcome in failed:
+                note(f"tq: {outcome.node.name}: {outcome.text}")
         return exits.FAILED if failed else exits.OK
 
     def _say(self, text: str) -> None:

@@ -54,7 +54,7 @@ LIGHT = Theme(
 THEMES = (DARK, LIGHT)
 
 STYLE_NAMES = (
-    "", "accent", "alert", "bar", "bold", "brand", "cursor", "dim", "error", "failure", "frame",
+    "", "accent", "alert", "bar", "bold", "brand", "chart-both", "cursor", "dim", "error", "failure", "frame",
     "heading",
     "heading-sorted", "key", "muted", "name", "retry", "revoked", "rule", "started", "success",
     "tab", "tab-here", "title", "track", "warning", "warning-bold",
@@ -97,6 +97,7 @@ def make_palette(theme: Theme, contexts: str = "") -> dict[str, Style]:
         "warning": _style(warning),
         "warning-bold": _style(warning, bold=True),
         "retry": _style(retry),
+        "chart-both": _style(error, theme.success or "ansi_green"),
         "revoked": _style(muted, strike=True),
         "alert": _style(background, error, bold=True),
         "heading": _style(muted, bold=True),

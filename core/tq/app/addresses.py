@@ -12,7 +12,13 @@ from tq.brokers.base import Broker
 from tq.brokers.connect import connect as connect_broker
 from tq.config import Settings
 
-__all__ = ["BACKEND_SETTINGS", "BROKER_SETTINGS", "open_backend", "open_broker"]
+__all__ = [
+    "BACKEND_SETTINGS",
+    "BROKER_SETTINGS",
+    "broker_options",
+    "open_backend",
+    "open_broker",
+]
 
 BROKER_SETTINGS = (
     "broker_url",
@@ -78,10 +84,11 @@ def open_broker(settings: Settings, url: str | tuple[str, ...] | None = None) ->
     Raises:
         ConfigError: The address names no broker.
     """
-    return connect_broker(url or settings.broker_url, _broker_options(settings))
+    return connect_broker(url or settings.broker_url, broker_options(settings))
 
 
-def _broker_options(settings: Settings) -> dict[str, Any]:
+def broker_options(settings: Settings) -> dict[str, Any]:
+    """Return what the settings say about connections to the broker."""
     options: dict[str, Any] = {
         "delivery_limit": settings.task_delivery_limit,
         "lease": settings.broker_lease,

@@ -165,6 +165,44 @@ class Client:
         """The address that `rpc://` results come back to: the process's, for all its threads."""
         return self._connections.reply_to
 
+    def connection(self, url: str | tuple[str, ...] | None = None, **options: Any) -> Any:
+        """Return a `kombu.Connection` to the broker, for programs that speak kombu themselves.
+
+        tq's own connections are others: `broker` and `read_broker`.
+
+        Args:
+            url: Another address than `broker_write_url` or `broker_url`.
+            **options: As for `kombu.Connection`.
+        """
+        from tq.app.kombu_connections import connection  # few programs need kombu for Redis
+
+        settings = self._conf.settings
+        given = url or settings.broker_write_url or settings.broker_url
+        return connection(settings, given, **options)
+
+    connection_for_write = broker_connection = connection
+
+    def connection_for_read(self, url: str | None = None, **options: Any) -> Any:
+        """Return a `kombu.Connection` to where calls are consumed; see `connection`."""
+        settings = self._conf.settings
+        return self.connection(url or settings.broker_read_url or settings.broker_url, **options)
+
+    @property
+    def pool(self) -> Any:
+        """Kombu's pool of connections to the broker; see `connection`."""
+        from tq.app.kombu_connections import connection_pool  # as above
+
+        settings = self._conf.settings
+        return connection_pool(settings, settings.broker_write_url or settings.broker_url)
+
+    @property
+    def producer_pool(self) -> Any:
+        """Kombu's pool of producers; see `connection`."""
+        from tq.app.kombu_connections import producer_pool  # as above
+
+        settings = self._conf.settings
+        return producer_pool(settings, settings.broker_write_url or settings.broker_url)
+
     @property
     def control(self) -> "Control":
         """Sends remote control commands."""

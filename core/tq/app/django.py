@@ -4,8 +4,10 @@ Source: celery/fixups/django.py; celery/contrib/django/task.py.
 """
 
 import importlib
+import logging
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 from tq import signals
@@ -13,10 +15,12 @@ from tq.errors import ConfigError
 
 __all__ = ["call_after_commit", "installed_packages", "prepare_worker"]
 
+_log = logging.getLogger(__name__)
+
 
 def is_project() -> bool:
-    """Tell whether this process belongs to a Django project."""
-    return bool(os.environ.get("DJANGO_SETTINGS_MODULE"))
+    """Tell whether this process belongs to a Django project; a variable alone makes none."""
+    return bool(os.environ.get("DJANGO_SETTINGS_MODULE")) and find_spec("django") is not None
 
 
 def installed_packages() -> list[str]:
@@ -28,9 +32,11 @@ def prepare_worker() -> None:
     """Set the project up, and keep connections apart: children share none, tasks drop stale ones.
 
     Raises:
-        ConfigError: Django is not installed, or the project's settings do not load.
+        ConfigError: The project's settings or apps do not load.
     """
     if not is_project():
+        if os.environ.get("DJANGO_SETTINGS_MODULE"):
+            _log.warning("DJANGO_SETTINGS_MODULE is set, but Django is not installed")
         return
     _set_up()
     for signal, receiver in (
@@ -68,7 +74,7 @@ def _import(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as exc:
-        raise ConfigError(f"DJANGO_SETTINGS_MODULE is set, but {exc}") from exc
+        raise ConfigError(f"this needs a Django project: {exc}") from exc
 
 
 def _close_all(**named: Any) -> None:

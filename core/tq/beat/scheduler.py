@@ -89,25 +89,30 @@ class Scheduler:
                 own is None or own.last_run_at is None or known.slot > own.slot
             ):
                 self.progress[name] = known
-        self._plan_all(now)
+                self._check(name, now)
+                self._push(name)
 
     def _plan_all(self, now: float) -> None:
         self._seen = now
         self._next.clear()
-        for name, entry in self.entries.items():
-            known = self.progress.get(name)
-            text = schedule_text(entry)
-            if known is None:
-                self.progress[name] = Progress(slot=now, schedule=text)
-                self.changed.add(name)
-            elif known.schedule != text:
-                known.slot, known.schedule = now, text
-                self.changed.add(name)
-            else:
-                self._repair(entry, known, now)
+        for name in self.entries:
+            self._check(name, now)
             self._plan(name)
         self._heap = [(at, name) for name, at in self._next.items()]
         heapq.heapify(self._heap)
+
+    def _check(self, name: str, now: float) -> None:
+        """See to it that an entry has progress, and that it is of the schedule it has now."""
+        entry, known = self.entries[name], self.progress.get(name)
+        text = schedule_text(entry)
+        if known is None:
+            self.progress[name] = Progress(slot=now, schedule=text)
+            self.changed.add(name)
+        elif known.schedule != text:
+            known.slot, known.schedule = now, text
+            self.changed.add(name)
+        else:
+            self._repair(entry, known, now)
 
     def _repair(self, entry: Entry, known: Progress, now: float) -> None:
         """Start anew from here when the slot that ran last lies ahead: the clock was set back.

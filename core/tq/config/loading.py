@@ -81,7 +81,8 @@ def load_object(
         source = source or obj
         obj = _import(obj)
     source = source or _name_of(obj)
-    if isinstance(obj, Mapping):
+    # Not `isinstance`, which would make Django's settings load before errors are expected.
+    if issubclass(type(obj), Mapping):
         values, strict = dict(obj), namespace is None
     else:
         values, strict = _attributes(obj, source), False
@@ -116,11 +117,11 @@ def _parent_missing(path: str, exc: ModuleNotFoundError) -> bool:
 
 
 def _name_of(obj: Any) -> str:
-    if isinstance(obj, ModuleType):
-        return obj.__name__
-    if isinstance(obj, Mapping):
+    if issubclass(type(obj), ModuleType):
+        return str(obj.__name__)
+    if issubclass(type(obj), Mapping):
         return "settings"
-    return getattr(obj, "__qualname__", None) or type(obj).__qualname__
+    return str(obj.__qualname__) if issubclass(type(obj), type) else type(obj).__qualname__
 
 
 def _attributes(obj: Any, source: str) -> dict[str, Any]:

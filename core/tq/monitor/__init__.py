@@ -1,6 +1,7 @@
 """What can be known of a cluster by listening: its state, rates, and dumps."""
 
 from tq.monitor.cluster import ClusterState, NameStats
+from tq.monitor.failures import FailureGroup, FailureGroups, Frame, is_library, own_frame
 from tq.monitor.rates import Histogram, Rings
 from tq.monitor.task import TaskDetail, TaskInfo
 from tq.monitor.watcher import Aged, ClusterWatcher, QueueInfo, WatchStatus, WorkerDetail
@@ -10,6 +11,9 @@ __all__ = [
     "Aged",
     "ClusterState",
     "ClusterWatcher",
+    "FailureGroup",
+    "FailureGroups",
+    "Frame",
     "Histogram",
     "NameStats",
     "QueueInfo",
@@ -20,4 +24,6 @@ __all__ = [
     "WorkerDetail",
     "WorkerInfo",
     "WorkerStatus",
+    "is_library",
+    "own_frame",
 ]

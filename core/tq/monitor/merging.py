@@ -62,6 +62,10 @@ _SHARED = frozenset(["name", "queue", "exchange", "routing_key"])
 _COMMON = {text: text for text in ("()", "[]", "{}", "None", "True", "False", "''", "0", "1")}
 
 
+_MOST_TRACEBACKS = 256
+_tracebacks: dict[str, str] = {}
+
+
 class EventKind(msgspec.Struct, frozen=True):
     """What an event type means to a task.
 
@@ -160,7 +164,9 @@ def _stamp(task: TaskInfo, kind: EventKind, timestamp: float) -> None:
             detail.tries = tuple(sorted((*detail.tries, timestamp)))[-_MOST_TRIES:]
 
 
-def _merge_plain(task: TaskInfo, event: Event, kind: EventKind, strings: dict[str, str]) -> int | None:
+def _merge_plain(
+    task: TaskInfo, event: Event, kind: EventKind, strings: dict[str, str]
+) -> int | None:
     """Merge a frequent event without looking at each field; None when it is not that plain."""
     if len(event) != kind.plain_size:
         return None
@@ -201,7 +207,10 @@ def _merge_fields(task: TaskInfo, fields: Event, strings: dict[str, str]) -> int
                 setattr(task, name, _value(name, value, strings))
         elif name in _DETAIL:
             if value is not None or task.more is not None:
-                setattr(_detail(task), name, _text(value))
+                text = _text(value)
+                if name == "traceback" and text is not None:
+                    text = _shared_traceback(text)
+                setattr(_detail(task), name, text)
         elif name not in _NOT_MERGED:
             _merge_extra(task, name, value)
     return text_size(task) - size
@@ -240,6 +249,13 @@ def _text(value: Any) -> str | None:
     if len(text) <= 5:
         return _COMMON.get(text, text)
     return text if len(text) <= _TEXT_LIMIT else text[: _TEXT_LIMIT - 1] + "…"
+
+
+def _shared_traceback(text: str) -> str:
+    """Return the one kept copy of a traceback: what fails often fails at the same place."""
+    if len(_tracebacks) >= _MOST_TRACEBACKS:
+        _tracebacks.clear()
+    return _tracebacks.setdefault(text, text)
 
 
 def text_size(task: TaskInfo) -> int:

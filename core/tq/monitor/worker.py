@@ -141,11 +141,21 @@ class WorkerInfo(msgspec.Struct, eq=False):
         if silence is not None and silence <= _BEATS_UNTIL_LOST * self.freq:
             # It ran tasks while we listened, and told of none.
             return WorkerStatus.NO_EVENTS if self.expected and not self.events else WorkerStatus.UP
-        if self.answered_at is not None and now - self.answered_at <= _ANSWER_COUNTS:
+        if self._answers_in_silence(now):
             return WorkerStatus.NO_EVENTS
         if self.running and self.pool == "solo":
             return WorkerStatus.BUSY_SILENT
         return WorkerStatus.LOST
+
+    def _answers_in_silence(self, now: float) -> bool:
+        """Tell whether it answered lately, and after its heartbeats had stopped.
+
+        An answer from before says nothing: killed workers have answered as well.
+        """
+        answered = self.answered_at
+        if answered is None or now - answered > _ANSWER_COUNTS:
+            return False
+        return not self.heartbeats or answered > self.heartbeats[-1] + self.freq
 
     def count_processed(self, processed: int) -> None:
         """Take in a heartbeat's counter of accepted tasks, which begins again at a restart."""

@@ -81,6 +81,7 @@ def test_results_come_back_after_the_app_was_closed_and_used_again(app):
     assert app.send_task("peer.add", (1, 2)).get(timeout=20) == 3
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_has_a_queue_of_its_own(app):
     ours = app.thread_oid
     app.send_task("peer.add", (1, 1)).get(timeout=20)

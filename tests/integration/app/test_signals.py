@@ -100,7 +100,7 @@ def work(app: TQ, ledger: Any) -> None:
 def test_signals_of_the_worker_arrive_in_its_parent(heard, name):
     found, parent = heard
     assert name in found
-    sender, arguments, pid = found[name][0]
+    _sender, arguments, pid = found[name][0]
     assert pid == parent
     assert set(arguments) == IN_PARENT[name]
 
@@ -109,7 +109,7 @@ def test_signals_of_the_worker_arrive_in_its_parent(heard, name):
 def test_signals_of_running_tasks_arrive_in_the_child(heard, name):
     found, parent = heard
     assert name in found
-    sender, arguments, pid = found[name][0]
+    _sender, arguments, pid = found[name][0]
     assert pid != parent
     assert set(arguments) == IN_CHILD[name]
 

@@ -172,7 +172,9 @@ def test_an_expected_exception_is_logged_as_information_without_traceback(lib):
     result = lib.tasks.expects.delay()
     assert end(result) == ("FAILURE", "KeyError: 'expected'")
     line = eventually(
-        lambda: [line for line in lib.worker.output().splitlines() if f"[{result.id}] raised" in line],
+        lambda: [
+            line for line in lib.worker.output().splitlines() if f"[{result.id}] raised" in line
+        ],
         within=10,
     )[0]
     assert "INFO" in line

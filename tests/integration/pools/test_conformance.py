@@ -1,6 +1,7 @@
 """What every pool keeps; a new pool is a new parameter."""
 
 import logging
+import os
 import select
 import signal
 import time
@@ -13,8 +14,10 @@ from tq.pools import Accepted, Finished, Lost, Returned, TimedOut
 
 pytestmark = pytest.mark.timeout(60)
 
-POOLS = ("prefork", "threads", "asyncio", "solo")
-PARALLEL = ("prefork", "threads", "asyncio")
+# A green pool needs a patched process; `test_green.py` runs this suite in one and names it here.
+GREEN = tuple(filter(None, [os.environ.get("GREEN_POOL")]))
+POOLS = ("prefork", "threads", "asyncio", "solo", *GREEN)
+PARALLEL = ("prefork", "threads", "asyncio", *GREEN)
 Make = Callable[..., Any]
 
 
@@ -65,7 +68,7 @@ def test_a_runner_that_raises_loses_that_job_only(
         assert "bad" in caplog.text
 
 
-@pytest.mark.parametrize("name", ["prefork", "threads"])
+@pytest.mark.parametrize("name", ["prefork", "threads", *GREEN])
 def test_a_job_that_asks_to_exit_does_not_end_its_slot(
     name: str, make_harness: Make, api: Any
 ) -> None:
@@ -213,7 +216,7 @@ def test_a_soft_limit_comes_before_the_hard_one(name: str, make_harness: Make, a
     assert harness.kinds() == {"Finished": 1}
 
 
-@pytest.mark.parametrize("name", ["prefork", "asyncio"])
+@pytest.mark.parametrize("name", ["prefork", "asyncio", *GREEN])
 def test_terminate_ends_the_running_job(name: str, make_harness: Make, api: Any) -> None:
     harness = make_harness(name).start()
     harness.pool.submit([api.job("a", until="never"), api.job("b", until="go")])
@@ -302,7 +305,7 @@ def test_what_runs_where_is_known(name: str, make_harness: Make, api: Any) -> No
     assert harness.pool.running() == {}
 
 
-@pytest.mark.parametrize("name", ["threads", "solo", "asyncio", "prefork"])
+@pytest.mark.parametrize("name", ["threads", "solo", "asyncio", "prefork", *GREEN])
 def test_each_slot_is_torn_down(name: str, make_harness: Make, api: Any) -> None:
     harness = make_harness(name).start()
     harness.run(api.jobs("a", 10, sleep=0.01))
@@ -311,7 +314,7 @@ def test_each_slot_is_torn_down(name: str, make_harness: Make, api: Any) -> None
     assert sorted(harness.noted("teardowns")) == slots
 
 
-@pytest.mark.parametrize("name", ["threads", "asyncio"])
+@pytest.mark.parametrize("name", ["threads", "asyncio", *GREEN])
 def test_a_setup_that_fails_is_raised_by_start(name: str, make_harness: Make) -> None:
     harness = make_harness(name)
     harness.release("setup-fails")

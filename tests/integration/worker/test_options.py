@@ -132,8 +132,11 @@ def test_a_revoke_outlives_all_workers(cluster: Cluster) -> None:
     assert not cluster.started()
 
 
-def test_each_child_writes_a_log_of_its_own(cluster: Cluster, tmp_path: Path) -> None:
-    cluster.start(concurrency=2, logfile=str(tmp_path / "%n%I.log"))
+def test_each_child_writes_a_log_of_its_own(
+    cluster: Cluster, server: RedisServer, tmp_path: Path
+) -> None:
+    logfile = str(tmp_path / "%n%I.log")
+    start(cluster, command(server, "-n", "w1@test", "-c", "2", "-l", "INFO", "-f", logfile))
     ids = [cluster.send("talk").id for _ in range(20)]
     for task_id in ids:
         cluster.app.AsyncResult(task_id).get(timeout=20)

@@ -93,9 +93,7 @@ def test_annotations_may_come_from_an_object():
         def annotate(self, task):
             return {"queue": "far"} if task.name.endswith("send") else None
 
-    with TQ(
-        "a", broker="memory://", task_annotations=[Annotations()], set_as_current=False
-    ) as app:
+    with TQ("a", broker="memory://", task_annotations=[Annotations()], set_as_current=False) as app:
 
         @app.task(name="x.send")
         def send():
@@ -123,5 +121,13 @@ def test_calls_after_a_commit_need_django(app, monkeypatch):
         """Do nothing."""
 
     monkeypatch.setitem(sys.modules, "django.db.transaction", None)
-    with pytest.raises(ConfigError, match="django"):
+    with pytest.raises(ConfigError, match="Django project"):
         any_task.delay_on_commit()
+
+
+def test_a_variable_without_django_is_a_warning(app, monkeypatch, caplog):
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "any.settings")
+    monkeypatch.setattr("tq.app.django.find_spec", lambda name: None)
+    app.autodiscover_tasks()
+    app.import_default_modules()
+    assert "Django is not installed" in caplog.text

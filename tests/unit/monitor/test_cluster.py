@@ -116,6 +116,16 @@ def test_a_worker_that_answers_and_sends_nothing_is_without_events():
     assert worker.status(NOW + 60) == WorkerStatus.LOST
 
 
+def test_an_answer_from_before_its_heartbeats_stopped_does_not_hide_that_a_worker_is_lost():
+    state = ClusterState()
+    state.apply(heartbeat(), NOW)
+    worker = state.answered("w1@node1", NOW + 1.0)
+    assert worker.status(NOW + 5) == WorkerStatus.UP
+    assert worker.status(NOW + 7) == WorkerStatus.LOST
+    state.answered("w1@node1", NOW + 6.9)
+    assert worker.status(NOW + 7) == WorkerStatus.NO_EVENTS
+
+
 def test_a_worker_that_runs_tasks_and_tells_of_none_is_without_events():
     state = ClusterState()
     for at, processed in ((0.0, 10), (2.0, 15), (4.0, 20)):

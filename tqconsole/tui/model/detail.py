@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from tq.monitor import ClusterState, TaskInfo
+from tq.monitor import ClusterState, TaskInfo, is_library
 from tqconsole.tui.model.format import (
     UNKNOWN,
     Cell,
@@ -32,10 +32,6 @@ __all__ = [
 Cells = list[Cell]
 
 _FRAME = re.compile(r'\s*File "(?P<path>[^"]*)", line (?P<line>\d+)(?:, in (?P<where>.*))?')
-_LIBRARIES = (
-    "site-packages/", "dist-packages/", "/lib/python", "celery/app/", "celery/utils/", "kombu/",
-    "billiard/", "/tq/", "importlib/", "<frozen ",
-)  # fmt: skip
 _LABEL = 10
 
 
@@ -202,7 +198,7 @@ def traceback_lines(
     lines: list[Cells] = []
     hidden = 0
     for frame, body in _frames(text.rstrip().split("\n")):
-        own = frame is not None and not _is_library(frame["path"])
+        own = frame is not None and not is_library(frame["path"])
         if frame is not None and not own and folded:
             hidden += 1
             _count_fold(lines, symbols)
@@ -224,10 +220,6 @@ def _frames(lines: Sequence[str]) -> Iterator[tuple[re.Match[str] | None, list[s
                 body.append(lines[at])
                 at += 1
         yield frame, body
-
-
-def _is_library(path: str) -> bool:
-    return any(mark in path for mark in _LIBRARIES)
 
 
 def _count_fold(lines: list[Cells], symbols: Glyphs) -> None:

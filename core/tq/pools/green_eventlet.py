@@ -1,0 +1,40 @@
+"""The pool of eventlet's green threads."""
+
+from collections.abc import Callable
+from typing import Any
+
+import eventlet
+from eventlet import hubs, patcher
+
+from tq.errors import ConfigError
+from tq.pools.base import PoolOptions, Runner
+from tq.pools.green import GreenPool
+from tq.pools.local import Run
+
+__all__ = ["EventletPool"]
+
+
+class EventletPool(GreenPool):
+    """Up to `size` green threads."""
+
+    def __init__(self, runner: Runner, options: PoolOptions) -> None:
+        """Make the pool.
+
+        Raises:
+            ConfigError: The process is not patched, so that one job that waits would stop all.
+        """
+        if not patcher.is_monkey_patched("socket"):
+            raise ConfigError(
+                "the pool 'eventlet' needs eventlet.monkey_patch() before anything is imported; "
+                "`tq worker -P eventlet` does it by itself"
+            )
+        super().__init__(runner, options)
+
+    def _spawn(self, function: Callable[[Any], None], place: Any) -> Any:
+        return eventlet.spawn(function, place)
+
+    def _call_soon(self, function: Callable[[Run], None], run: Run) -> None:
+        hubs.get_hub().schedule_call_global(0, function, run)
+
+    def _pause(self, seconds: float) -> None:
+        eventlet.sleep(seconds)

@@ -1,0 +1,134 @@
+"""`tq beat` and `tq worker -B` as a user runs them."""
+
+import json
+import os
+import signal
+import time
+
+import kombu
+import pytest
+
+from tests.integration.beat.conftest import sent
+from tests.support.processes import BIN, Process, run_tq
+from tests.support.services import rabbitmq_url
+from tests.support.waiting import eventually
+from tq import TQ, daemon
+
+APP = ("-A", "tests.support.beat_app")
+
+
+@pytest.mark.timeout(60)
+def test_beat_sends_and_ends_in_order(beat, store, tmp_path):
+    process = beat()
+    eventually(lambda: store.llen("beatq") >= 3, within=30)
+    assert daemon.pid_of(tmp_path / "beat0.pid") == (process.pid, True)
+    assert process.stop() == 0
+    assert not (tmp_path / "beat0.pid").exists()
+    entries = json.loads((tmp_path / "state0").read_text())["entries"]
+    assert entries["tick"]["total_run_count"] == store.llen("beatq")
+    assert set(entries) == {"tick", "nightly", "hourly tock"}
+    headers = sent(store)[0]
+    assert (headers["task"], headers["celery_beat_task"]) == ("beat.tick", True)
+    assert headers["argsrepr"] == "[1]"
+
+
+@pytest.mark.timeout(60)
+def test_a_pid_file_that_is_held_refuses_a_second_beat(server, beat, tmp_path):
+    first = beat()
+    first.wait_for("this beat leads")
+    second = run_tq(
+        *APP, "beat", f"--pidfile={tmp_path}/beat0.pid", "-s", str(tmp_path / "s"),
+        url=server.url,
+    )  # fmt: skip
+    assert second.returncode == 73
+    assert f"process {first.pid}" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+@pytest.mark.timeout(60)
+def test_beat_answers_ping_when_it_is_told_to(server, beat, store):
+    process = beat("-n", "clock@here", "--enable-remote-control")
+    process.wait_for("this beat leads")
+    eventually(lambda: store.scard("_kombu.binding.celery.pidbox") == 1, within=10)
+    answer = run_tq("-b", server.url, "inspect", "-j", "-t", "5", "-d", "clock@here", "ping", url=server.url)
+    assert json.loads(answer.stdout) == {"clock@here": {"ok": "pong"}}
+    assert process.stop() == 0
+    assert store.scard("_kombu.binding.celery.pidbox") == 0
+
+
+@pytest.mark.timeout(60)
+def test_beat_in_the_background_is_ready_when_the_command_returns(server, store, tmp_path):
+    options = [f"--pidfile={tmp_path}/b.pid", f"--logfile={tmp_path}/%n.log", "-s", f"{tmp_path}/s"]
+    done = run_tq(*APP, "beat", "--detach", "-l", "INFO", *options, url=server.url)
+    assert (done.returncode, done.stdout) == (0, "")
+    pid, held = daemon.pid_of(tmp_path / "b.pid")
+    assert held
+    try:
+        eventually(lambda: store.llen("beatq") >= 2, within=20)
+        again = run_tq(*APP, "beat", "--detach", *options, url=server.url)
+        assert again.returncode == 73
+        assert str(pid) in again.stderr
+    finally:
+        os.kill(pid, signal.SIGTERM)
+    eventually(lambda: not daemon.pid_of(tmp_path / "b.pid")[1], within=15)
+    assert "sent due task" in (tmp_path / "celerybeat.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["-s", "/nonexistent/folder/state"], "folder"),
+        (["--pidfile=/nonexistent/b.pid"], "folder of the pid file"),
+        (["--umask", "999", "--pidfile="], "octal"),
+        (["--uid", "nobody-of-that-name", "--pidfile="], "no user"),
+        (["-S", "django_celery_beat.schedulers:DatabaseScheduler", "--pidfile="], "own scheduler"),
+        (["--max-interval", "0"], "max-interval"),
+    ],
+)
+def test_a_wrong_option_is_one_line_and_exit_2(tmp_path, options, problem):
+    done = run_tq("--workdir", str(tmp_path), *APP, "beat", *options, url="memory://x")
+    assert done.returncode == 2
+    assert problem in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("pool", ["prefork", "solo"])
+def test_a_worker_with_beat_runs_what_it_schedules(server, store, tmp_path, pool):
+    argv = [str(BIN / "tq"), *APP, "worker", "-B", "-s", str(tmp_path / "state"), "-P", pool]
+    argv += ["-c", "1", "-l", "INFO", "-Q", "beatq", "-n", f"with-{pool}@beat"]
+    with Process(argv, server.url) as worker:
+        worker.wait_for("sent due task tick", within=30)
+        eventually(lambda: worker.output().count("succeeded") >= 2 or done(store) >= 2, within=20)
+        assert worker.stop() == 0
+        assert "Traceback" not in worker.output()
+    assert json.loads((tmp_path / "state").read_text())["entries"]["tick"]["total_run_count"] >= 2
+
+
+def done(store) -> int:
+    return sum(1 for _ in store.scan_iter("celery-task-meta-*"))
+
+
+def test_the_store_of_a_beat_needs_the_beat(tmp_path):
+    done = run_tq(*APP, "worker", "-s", str(tmp_path / "state"), url="memory://x")
+    assert done.returncode == 2
+    assert "--beat" in done.stderr
+
+
+@pytest.mark.timeout(60)
+def test_on_rabbitmq_a_single_beat_sends_with_a_warning(tmp_path):
+    url, queue = rabbitmq_url(), f"beat-{time.time_ns()}"
+    argv = [str(BIN / "tq"), *APP, "beat", "-l", "INFO", "--pidfile=", "-s", str(tmp_path / "s")]
+    with TQ("look", broker=url, set_as_current=False) as app:
+        with Process(argv, url, BEAT_QUEUE=queue) as process:
+            process.wait_for("run one beat only")
+            process.wait_for("sent due task tick")
+            eventually(lambda: app.broker.depths([queue])[queue] >= 2, within=20)
+            assert process.stop() == 0
+        drop(url, queue)
+
+
+def drop(url: str, queue: str) -> None:
+    with kombu.Connection(url) as connection:
+        connection.default_channel.queue_delete(queue)
+

@@ -1,0 +1,274 @@
+"""What is worth knowing beyond single tasks: running tasks, growing queues, and what needs a look."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tq.monitor import ClusterState, FailureGroups, TaskInfo, WorkerInfo, WorkerStatus
+from tqconsole.tui.model.facts import LinkState, QueueFacts
+from tqconsole.tui.model.format import age, count, duration, heartbeat_age, rate
+
+__all__ = ["Attention", "Insight", "QueueTrend", "RunningTasks"]
+
+_TREND_OVER = 300.0  # seconds of counts that are kept of a queue
+_SLOPE_OVER = 60.0  # seconds over which a queue's growth is measured
+_SLOPE_LEAST = 10.0  # seconds of counts without which growth is unknown
+_GROWS_FROM = 0.5  # messages per second that are worth a warning
+_MANY_WAIT = 100  # messages below which a growing queue is no news
+_OFTEN = 5  # failures in five minutes from which a group is worth a warning
+_TIMES_BASELINE = 2.0
+_LOW_COVERAGE = 0.99
+_LOST_NEWS = 3600.0  # seconds after which a lost worker is history
+_ATTENTION_EVERY = 1.0
+
+
+class RunningTasks:
+    """The tasks that run now, kept up to date by what changes. Owned by the event loop."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._tasks: dict[str, TaskInfo] = {}
+        self._version = -1
+
+    def update(self, state: ClusterState) -> None:
+        """Take in what changed since the last update."""
+        changed = state.changes(self._version) if self._version >= 0 else None
+        self._version = state.version
+        if changed is None:
+            self._tasks = {
+                uuid: task for uuid, task in state.tasks.items() if task.state == "STARTED"
+            }
+            return
+        tasks = self._tasks
+        for task in changed:
+            if task.state == "STARTED" and task.uuid in state.tasks:
+                tasks[task.uuid] = task
+            else:
+                tasks.pop(task.uuid, None)
+
+    def __len__(self) -> int:
+        """Return how many tasks run."""
+        return len(self._tasks)
+
+    def longest_first(self) -> list[TaskInfo]:
+        """Return the running tasks, the one that began first at the top."""
+        return sorted(self._tasks.values(), key=lambda task: (task.started or 0.0, task.uuid))
+
+    def of_worker(self, hostname: str) -> list[TaskInfo]:
+        """Return what runs on a worker."""
+        return [task for task in self.longest_first() if task.worker == hostname]
+
+
+class QueueTrend:
+    """The counts of one queue over the last minutes."""
+
+    def __init__(self) -> None:
+        """Start without a count."""
+        self._counts: deque[tuple[float, int]] = deque()
+
+    def add(self, at: float, ready: int) -> None:
+        """Note a count; the same one twice is noted once."""
+        if self._counts and at <= self._counts[-1][0]:
+            return
+        self._counts.append((at, ready))
+        while self._counts[0][0] < at - _TREND_OVER:
+            self._counts.popleft()
+
+    def growth(self) -> float | None:
+        """Return the change per second over the last minute; None while too little is known."""
+        if not self._counts:
+            return None
+        newest = self._counts[-1]
+        begin = next(item for item in self._counts if item[0] >= newest[0] - _SLOPE_OVER)
+        span = newest[0] - begin[0]
+        return (newest[1] - begin[1]) / span if span >= _SLOPE_LEAST else None
+
+    def series(self, points: int) -> list[int]:
+        """Return that many counts spread over what is known, oldest first."""
+        counts = self._counts
+        if not counts:
+            return []
+        begin, end = counts[0][0], counts[-1][0]
+        step = (end - begin) / max(1, points - 1)
+        found: list[int] = []
+        items = iter(counts)
+        current = following = next(items)
+        for number in range(points):
+            moment = begin + number * step
+            while following is not None and following[0] <= moment + 1e-6:
+                current, following = following, next(items, None)  # type: ignore[assignment]  # ends the loop
+            found.append(current[1])
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Something that needs a look.
+
+    Attributes:
+        key: Names it from one second to the next.
+        level: `failure` or `warning`.
+        since: Wall timestamp at which it began, where that is known.
+        text: What it is, in words.
+        screen: Where it is looked into, with `target` chosen there.
+        target: A worker's, a queue's or a failure group's key.
+    """
+
+    key: str
+    level: str
+    since: float | None
+    text: str
+    screen: str
+    target: str
+
+
+class Insight:
+    """Looks at all that changes, whatever screen is shown. Owned by the event loop.
+
+    Attributes:
+        running: The tasks that run now.
+        failures: Failures by fingerprint.
+        attention: What needs a look, the worst first; renewed once a second.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self.running = RunningTasks()
+        self.failures = FailureGroups()
+        self.attention: tuple[Attention, ...] = ()
+        self._trends: dict[str, QueueTrend] = {}
+        self._due = 0.0
+
+    def update(
+        self, state: ClusterState, queues: Sequence[QueueFacts], link: LinkState, now: float
+    ) -> None:
+        """Take in what changed; `now` is a wall timestamp."""
+        self.running.update(state)
+        self.failures.update(state, now)
+        for queue in queues:
+            if queue.ready is not None:
+                self.trend(queue.name).add(queue.as_of, queue.ready)
+        if now >= self._due or now < self._due - _ATTENTION_EVERY:
+            self._due = now + _ATTENTION_EVERY
+            if len(self._trends) > len(queues):
+                known = {queue.name for queue in queues}
+                self._trends = {k: v for k, v in self._trends.items() if k in known}
+            found = [
+                *self._about_workers(state, now),
+                *self._about_queues(queues),
+                *self._about_failures(now),
+                *_about_coverage(state),
+                *_about_gaps(link, now),
+            ]
+            self.attention = tuple(sorted(found, key=lambda item: item.level != "failure"))
+
+    def trend(self, queue: str) -> QueueTrend:
+        """Return the counts of a queue."""
+        return self._trends.setdefault(queue, QueueTrend())
+
+    def _about_workers(self, state: ClusterState, now: float) -> list[Attention]:
+        found: list[Attention] = []
+        for name in sorted(state.workers):
+            worker = state.workers[name]
+            status = state.worker_status(worker, now)
+            describe = _WORKER_NEWS.get(status)
+            if describe is None or (worker.silence(now) or 0.0) > _LOST_NEWS:
+                continue
+            if status is WorkerStatus.LOST and not worker.heartbeats and not worker.events:
+                continue
+            running = self.running.of_worker(name)
+            level, text = describe(worker, running, now)
+            since = worker.heartbeats[-1] if worker.heartbeats else None
+            found.append(Attention(f"worker {name}", level, since, text, "workers", name))
+        return found
+
+    def _about_queues(self, queues: Sequence[QueueFacts]) -> list[Attention]:
+        found: list[Attention] = []
+        for queue in queues:
+            key = f"queue {queue.name}"
+            if queue.ready and queue.consumers == 0:
+                text = f"queue {queue.name}: {count(queue.ready)} wait and NO WORKER takes from it"
+                found.append(Attention(key, "failure", None, text, "queues", queue.name))
+                continue
+            growth = self.trend(queue.name).growth()
+            if growth is None or growth < _GROWS_FROM or (queue.ready or 0) < _MANY_WAIT:
+                continue
+            text = f"queue {queue.name}: {count(queue.ready)} wait, grows {rate(growth)}/s"
+            if queue.consumers is not None:
+                text += f"; {queue.consumers} {_plural('worker', queue.consumers)} take from it"
+            found.append(Attention(key, "warning", None, text, "queues", queue.name))
+        return found
+
+    def _about_failures(self, now: float) -> list[Attention]:
+        found: list[Attention] = []
+        since = self.failures.since or now
+        for group in self.failures:
+            recent = group.recent(now)
+            if recent < _OFTEN:
+                continue
+            usual = group.baseline(now, since)
+            new = group.is_new(now, since)
+            if not new and usual is not None and recent < _TIMES_BASELINE * usual:
+                continue
+            if not new and usual is None and group.failed == 0:
+                continue  # retries are common; without a baseline they are no news
+            was = "new" if new else "no baseline yet" if usual is None else f"was {usual:.0f}"
+            place = f" @ {group.frame.short}" if group.frame else ""
+            text = f"{group.name}  {group.exception}{place}  x{count(recent)} in 5 min ({was})"
+            level = "failure" if group.failed and (new or usual is not None) else "warning"
+            key = f"failure {group.key}"
+            found.append(Attention(key, level, group.first_seen, text, "failures", group.key))
+        found.sort(key=lambda item: -(item.since or 0.0))
+        return found
+
+
+def _lost(worker: WorkerInfo, running: Sequence[TaskInfo], now: float) -> tuple[str, str]:
+    orphans = f", {len(running)} {_plural('task', len(running))} orphaned" if running else ""
+    silent = heartbeat_age(worker.silence(now))
+    return "failure", f"worker {worker.hostname} LOST: heartbeat {silent} ago{orphans}"
+
+
+def _busy(worker: WorkerInfo, running: Sequence[TaskInfo], now: float) -> tuple[str, str]:
+    what = ""
+    if running:
+        spent = duration(max(0.0, now - (running[0].started or now)))
+        what = f" in {running[0].name} for {spent}"
+    return "warning", f"worker {worker.hostname} is busy{what}; silent for {age(worker.silence(now))}"
+
+
+def _mute(worker: WorkerInfo, running: Sequence[TaskInfo], now: float) -> tuple[str, str]:
+    return "warning", f"worker {worker.hostname} is up but sends no task events; V there enables them"
+
+
+_WORKER_NEWS: dict[
+    WorkerStatus, Callable[[WorkerInfo, Sequence[TaskInfo], float], tuple[str, str]]
+] = {
+    WorkerStatus.LOST: _lost,
+    WorkerStatus.BUSY_SILENT: _busy,
+    WorkerStatus.NO_EVENTS: _mute,
+}
+
+
+def _about_coverage(state: ClusterState) -> list[Attention]:
+    coverage = state.coverage()
+    if coverage is None or coverage >= _LOW_COVERAGE:
+        return []
+    covered = [worker for worker in state.workers.values() if worker.coverage is not None]
+    worst = min(covered, key=lambda worker: worker.coverage or 0.0)
+    text = (
+        f"{coverage * 100:.1f}% of the tasks run were seen; "
+        f"least of {worst.hostname} ({(worst.coverage or 0.0) * 100:.0f}%)"
+    )
+    return [Attention("coverage", "warning", None, text, "workers", worst.hostname)]
+
+
+def _about_gaps(link: LinkState, now: float) -> list[Attention]:
+    if not link.gaps or now - link.gaps[-1].end > _TREND_OVER:
+        return []
+    gap = link.gaps[-1]
+    text = f"nothing was observed for {age(gap.end - gap.begin)}, until {age(now - gap.end)} ago"
+    return [Attention("gap", "warning", gap.begin, text, "tasks", "")]
+
+
+def _plural(noun: str, number: int) -> str:
+    return noun if number == 1 else f"{noun}s"
