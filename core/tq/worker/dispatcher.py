@@ -3,6 +3,7 @@
 Source: PROTOCOL 6; celery/worker/strategy.py, `default`; celery/worker/request.py.
 """
 
+import logging
 import signal
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +28,8 @@ from tq.worker.outcome import REQUEUE, UNREADABLE, Assignment, Record, encode_as
 from tq.worker.request import Request, TaskPolicy
 
 __all__ = ["PARKED_LIMIT", "Dispatcher"]
+
+logger = logging.getLogger(__name__)
 
 PARKED_LIMIT = 1_000  # parked tasks remembered for `inspect scheduled`; the broker holds them all
 
@@ -119,19 +122,24 @@ class Dispatcher:
         actions = Actions()
         for delivery in deliveries:
             try:
-                headers = read_headers(delivery.message, self._accept)
+                self._accept_one(delivery, now, actions)
             except DecodeError as exc:
                 self._bury(delivery, exc, actions)
-                continue
-            if headers.defaulted:
-                self.defaulted.update(headers.defaulted)
-            policy = self._policy(headers.task)
-            if policy is None:
-                self._refuse(delivery, headers, now, actions)
-                continue
-            request = Request(delivery=delivery, headers=headers, policy=policy, received=now)
-            self._admit(request, now, actions)
+            except Exception as exc:  # whatever a message holds, the next one must be served
+                logger.exception("a message of queue %s cannot be accepted", delivery.queue)
+                self._bury(delivery, exc, actions, "unprocessable")
         return actions
+
+    def _accept_one(self, delivery: Delivery, now: float, actions: Actions) -> None:
+        headers = read_headers(delivery.message, self._accept)
+        if headers.defaulted:
+            self.defaulted.update(headers.defaulted)
+        policy = self._policy(headers.task)
+        if policy is None:
+            self._refuse(delivery, headers, now, actions)
+            return
+        request = Request(delivery=delivery, headers=headers, policy=policy, received=now)
+        self._admit(request, now, actions)
 
     def _admit(self, request: Request, now: float, actions: Actions) -> None:
         headers = request.headers
@@ -235,8 +243,11 @@ class Dispatcher:
         actions.conclude.append(Conclusion(request, FAILURE, error))
         actions.reports.append(Report("unknown", request, None, {"error": error}))
 
-    def _bury(self, delivery: Delivery, exc: Exception, actions: Actions) -> None:
-        reason = exc.reason if isinstance(exc, DecodeError) else "bad_time"
+    def _bury(
+        self, delivery: Delivery, exc: Exception, actions: Actions, reason: str = "bad_time"
+    ) -> None:
+        if isinstance(exc, DecodeError):
+            reason = exc.reason
         self.buried[reason] += 1
         actions.bury.append((delivery.tag, reason))
         fields = {

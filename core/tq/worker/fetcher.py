@@ -89,6 +89,7 @@ class Fetcher:
         self._fd: int | None = None
         self._timer: Timer | None = None
         self._paused = False
+        self._again = False
         self._hungry = False
 
     @property
@@ -158,6 +159,16 @@ class Fetcher:
         self._watch(True)
         if deliveries:
             self._deliver(deliveries)
+        # A full batch that was parked or dropped left its room free, and no outcome will come to
+        # wake us: without another turn soon, 20,000 ETA tasks hold up what is behind them for
+        # minutes (a batch per maintenance). One turn of the loop between keeps control answering.
+        if len(deliveries) >= room and not self._again and self._room() > 0:
+            self._again = True
+            self._loop.call_later(0.0, self._fetch_again)
+
+    def _fetch_again(self) -> None:
+        self._again = False
+        self.fetch()
 
     def lost(self, error: BrokerConnectionError) -> None:
         """Take note that somebody else who uses the consumer found the connection lost."""

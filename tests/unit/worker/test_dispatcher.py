@@ -96,6 +96,19 @@ def test_a_message_that_is_no_task_is_buried_with_its_reason(
     assert not actions.submit
 
 
+def test_a_message_nothing_was_prepared_for_is_buried_and_the_next_one_accepted() -> None:
+    def policy(name: str) -> TaskPolicy | None:
+        if name == "proj.odd":
+            raise RuntimeError("a bug, or a trick nobody thought of")
+        return TaskPolicy(name=name)
+
+    dispatcher = Dispatcher(policy, read_record)
+    odd, good = make_delivery("proj.odd", "id-1"), make_delivery("proj.add", "id-2")
+    actions = dispatcher.accept([odd, good], 1000.0)
+    assert actions.bury == [(odd.tag, "unprocessable")]
+    assert [job.id for job in actions.submit] == [good.tag]
+
+
 def test_a_bad_message_does_not_hold_up_the_next(dispatcher: Dispatcher) -> None:
     bad = Delivery(tag="bad", queue="celery", message=Message(body=b"?", headers={}))
     actions = dispatcher.accept([bad, make_delivery()], NOW)
