@@ -1,5 +1,6 @@
 """The `tq` command: patches for green pools first, then runs the command line."""
 
+import select
 import sys
 
 
@@ -23,7 +24,11 @@ def _patch_for_green_pools(argv: list[str]) -> None:
     elif pool == "eventlet":
         import eventlet  # only this pool needs it
 
-        eventlet.monkey_patch()
+        # Not `os`: its patched read waits where a non-blocking one must say that nothing is there,
+        # and the worker reads its wake-up descriptors so.
+        eventlet.monkey_patch(os=False)
+        # It takes `poll` away, which the Redis connection asks whether an idle socket is healthy.
+        vars(select)["poll"] = eventlet.patcher.original("select").poll
 
 
 def main() -> None:

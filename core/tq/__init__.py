@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from tq.results import EagerResult as EagerResult
     from tq.results import GroupResult as GroupResult
     from tq.results import ResultSet as ResultSet
+    from tq.schedules import crontab as crontab
+    from tq.schedules import schedule as schedule
+    from tq.schedules import solar as solar
     from tq.wire.exceptions import register_exceptions as register_exceptions
     from tq.wire.ids import new_id as uuid
 
@@ -50,6 +53,7 @@ __all__ = [
     "chain",
     "chord",
     "chunks",
+    "crontab",
     "current_app",
     "current_task",
     "errors",
@@ -60,6 +64,7 @@ __all__ = [
     "shared_task",
     "signals",
     "signature",
+    "solar",
     "states",
     "subtask",
     "uuid",
@@ -78,6 +83,7 @@ _APP = {
 _HOMES = {
     **{name: f"tq.app.{module}" for name, module in _APP.items()},
     "register_exceptions": "tq.wire.exceptions",
+    **dict.fromkeys(("crontab", "schedule", "solar"), "tq.schedules"),
     **dict.fromkeys(("Ignore", "Reject", "Retry"), "tq.errors"),
     **dict.fromkeys(("AsyncResult", "EagerResult", "GroupResult", "ResultSet"), "tq.results"),
     **dict.fromkeys(

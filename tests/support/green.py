@@ -11,7 +11,7 @@ if __name__ == "__main__":
     else:
         import eventlet
 
-        eventlet.monkey_patch()
+        eventlet.monkey_patch(os=False)  # as `tqconsole.__main__` does
 
     import pytest
 

@@ -8,7 +8,7 @@ from tqconsole.cli.options import Globals, app_options, load_app, split_names
 
 __all__ = ["command"]
 
-_SCREENS = ["tasks", "workers"]
+_SCREENS = ["overview", "tasks", "workers", "queues", "failures", "log"]
 
 
 @click.command("events", context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,7 +23,7 @@ _SCREENS = ["tasks", "workers"]
 @click.option("--types", multiple=True, metavar="A,B", help="Only these event types; * globs.")
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after so many events.")
 @click.option("--for", "seconds", type=click.FloatRange(min=0), help="Stop after so many seconds.")
-@click.option("--screen", type=click.Choice(_SCREENS), default="tasks", help="Screen to open with.")
+@click.option("--screen", type=click.Choice(_SCREENS), default="overview", help="First screen.")
 @click.option("--theme", metavar="NAME", help="Colour theme of the console.")
 @click.option("--ascii", "ascii_only", is_flag=True, help="No characters beyond ASCII.")
 @click.option("--read-only", is_flag=True, help="Refuse whatever changes the cluster.")

@@ -19,6 +19,7 @@ __all__ = ["cli", "run"]
 COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("worker", "Start a worker."),
     "beat": ("beat", "Send periodic tasks when they are due."),
+    "schedules": ("schedules", "List periodic tasks: when next, when last, how often."),
     "multi": ("multi", "Start, stop and restart many workers on this machine."),
     "events": ("events", "Watch a cluster: full-screen console, or --dump for a stream of lines."),
     "status": ("status", "Show which workers answer, and how they are."),

@@ -12,7 +12,7 @@ def run(
     app: "TQ",
     *,
     read_only: bool = False,
-    screen: str = "tasks",
+    screen: str = "overview",
     theme: str | None = None,
     ascii: bool = False,  # noqa: A002 - the option's name on the command line
     context: str | None = None,
@@ -22,7 +22,7 @@ def run(
     Args:
         app: Gives the broker; its tasks are not needed.
         read_only: Offer, and send, nothing that changes the cluster.
-        screen: Name of the first screen: `tasks`, `workers`, `queues` or `log`.
+        screen: Name of the first screen, such as `overview` or `tasks`.
         theme: Name of a theme; None for the default.
         ascii: Use no symbols outside ASCII.
         context: Short name of the cluster for the header; the broker's host by default.

@@ -10,18 +10,23 @@ __all__ = ["ACTIONS", "SCREENS", "Action", "available", "for_key", "named"]
 
 # number, name, short title for narrow terminals, title
 SCREENS: tuple[tuple[str, str, str, str], ...] = (
+    ("1", "overview", "Over", "Overview"),
     ("2", "tasks", "Task", "Tasks"),
     ("3", "workers", "Work", "Workers"),
     ("4", "queues", "Queu", "Queues"),
+    ("5", "failures", "Fail", "Failures"),
     ("9", "log", "Log", "Control log"),
 )
 
-LISTS = frozenset({"tasks", "workers", "queues", "log"})
+LISTS = frozenset({"overview", "tasks", "workers", "queues", "failures", "log"})
 TASKS = frozenset({"tasks"})
 TASKISH = frozenset({"tasks", "task"})
 WORKERS = frozenset({"workers"})
-SORTED = frozenset({"tasks", "workers", "queues"})
-COPIED = frozenset({"tasks", "task", "workers", "queues", "replies", "log"})
+SORTED = frozenset({"tasks", "workers", "queues", "failures"})
+PANES = frozenset({"overview", "worker"})
+COPIED = frozenset(
+    {"overview", "tasks", "task", "workers", "worker", "queues", "failures", "replies", "log"}
+)
 PAGERS = frozenset({"task", "help", "worker", "replies"})
 
 
@@ -92,9 +97,11 @@ ACTIONS: tuple[Action, ...] = (
         ("t",),
         "its tasks",
         "Show the tasks of the worker under the cursor.",
-        WORKERS,
+        frozenset({"workers", "worker"}),
         footer=3,
     ),
+    Action("failure_group", ("x",), "failure group", "Go to the group of this failure.", TASKISH),
+    Action("next_pane", ("tab",), "next part", "Go to the next part.", PANES, footer=4),
     # find
     Action(
         "filter",
@@ -143,7 +150,15 @@ ACTIONS: tuple[Action, ...] = (
         TASKS,
     ),
     Action("zoom", ("z",), "zoom", "Give the list or the preview the whole screen.", TASKS),
-    Action("traceback", ("t",), "traceback", "Open the task at its traceback.", TASKS, footer=3),
+    Action(
+        "traceback",
+        ("t",),
+        "traceback",
+        "Open the task at its traceback.",
+        frozenset({"tasks", "failures"}),
+        footer=3,
+    ),
+    Action("times", ("ctrl+t",), "times", "Show ages, local times or UTC.", frozenset({"tasks"})),
     Action(
         "result", ("r",), "result", "Open the task at its arguments and result.", TASKS, footer=10
     ),
@@ -176,6 +191,9 @@ ACTIONS: tuple[Action, ...] = (
         "Copy an id, arguments, a traceback or the command line.",
         COPIED,
         footer=31,
+    ),
+    Action(
+        "export", ("e",), "export", "Write these rows to a file, one JSON object a line.", LISTS
     ),
     Action("screenshot", ("ctrl+s",), "screenshot", "Write this screen to an SVG file."),
     # command

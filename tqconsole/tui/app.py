@@ -11,19 +11,24 @@ from textual.screen import Screen
 
 from tq.errors import TQError
 from tqconsole.tui.actions import SCREENS, available
+from tqconsole.tui.audit import Audit
 from tqconsole.tui.commands import CommandError, parse_command
 from tqconsole.tui.config import ConsoleConfig
 from tqconsole.tui.model.equivalents import control_line
 from tqconsole.tui.model.format import glyphs
+from tqconsole.tui.model.insight import Insight
 from tqconsole.tui.model.sent import SentCommand
-from tqconsole.tui.screens.base import ConsoleScreen
+from tqconsole.tui.screens.base import ConsoleScreen, ListScreen
 from tqconsole.tui.screens.confirm import Confirmation, ConfirmScreen
 from tqconsole.tui.screens.control_log import ControlLogScreen
+from tqconsole.tui.screens.failures import FailuresScreen
 from tqconsole.tui.screens.help import HelpScreen
+from tqconsole.tui.screens.overview import OverviewScreen
 from tqconsole.tui.screens.queues import QueuesScreen
 from tqconsole.tui.screens.replies import RepliesScreen
 from tqconsole.tui.screens.task_detail import TaskScreen
 from tqconsole.tui.screens.tasks import TasksScreen
+from tqconsole.tui.screens.worker_detail import WorkerScreen
 from tqconsole.tui.screens.workers import WorkersScreen
 from tqconsole.tui.source import READS, Source
 from tqconsole.tui.themes import DARK, LIGHT, THEMES, context_colour, make_palette
@@ -41,7 +46,10 @@ class ConsoleApp(App[int]):
 
     Attributes:
         now: Wall timestamp of the frame of the moment.
+        insight: What is worth knowing beyond single tasks.
+        audit: The file of what was sent.
         paused: Whether the views stand still.
+        times: How moments are shown: `age`, `local` or `utc`.
         frame_cost: Seconds that the last frame's model work took.
     """
 
@@ -62,11 +70,14 @@ class ConsoleApp(App[int]):
         self.source = source
         self.config = config or ConsoleConfig()
         self.symbols = glyphs(self.config.ascii_only)
+        self.insight = Insight()
+        self.audit = Audit()
         self.animation_level = "none"
         self._clock = clock
         self._ticking = ticking
         self.now: float = clock()
         self.paused = False
+        self.times = "age"
         self.frame_cost = 0.0
         self._loop_of: asyncio.AbstractEventLoop | None = None
         self._interval = 1.0 / max(1, self.config.frames)
@@ -96,14 +107,16 @@ class ConsoleApp(App[int]):
         """Make the screens and start the tick."""
         self._loop_of = asyncio.get_running_loop()
         self._screens: dict[str, ConsoleScreen] = {
+            "overview": OverviewScreen(self),
             "tasks": TasksScreen(self),
             "workers": WorkersScreen(self),
             "queues": QueuesScreen(self),
+            "failures": FailuresScreen(self),
             "log": ControlLogScreen(self),
         }
         for name, screen in self._screens.items():
             self.install_screen(screen, name)
-        first = self.config.screen if self.config.screen in self._screens else "tasks"
+        first = self.config.screen if self.config.screen in self._screens else "overview"
         self.push_screen(first)
         self._remember(first)
         self.theme_changed_signal.subscribe(self, self._theme_changed)
@@ -125,7 +138,10 @@ class ConsoleApp(App[int]):
         """Take in what arrived and draw what differs."""
         started = time.perf_counter()
         self.now = self._clock()
-        self.source.drain(self.now)
+        source = self.source
+        source.drain(self.now)
+        self.insight.update(source.state, source.queues, source.link, self.now)
+        self.audit.update(self.now)
         # a window in front leaves the screen below in sight, so that goes on too
         for screen in reversed(self.screen_stack):
             if isinstance(screen, ConsoleScreen):
@@ -232,6 +248,16 @@ class ConsoleApp(App[int]):
             self._say(f"not written: {error}", "error")
         else:
             self._say(f"written to {path}", "success")
+
+    def do_times(self) -> None:
+        """Show ages, then times of the day here, then in UTC."""
+        order = ("age", "local", "utc")
+        self.times = order[(order.index(self.times) + 1) % len(order)]
+        words = {"age": "ages", "local": "local time", "utc": "UTC"}
+        screen = self.screen
+        if isinstance(screen, ConsoleScreen):
+            screen.tick()
+        self._say(f"times are shown as {words[self.times]}", "muted")
 
     def do_prompt(self) -> None:
         """Let the user type a command."""
@@ -350,6 +376,17 @@ class ConsoleApp(App[int]):
         """Open a task."""
         self.push_screen(TaskScreen(self, task_id, section))
 
+    def open_worker(self, hostname: str) -> None:
+        """Open a worker."""
+        self.push_screen(WorkerScreen(self, hostname))
+
+    def show_row(self, screen: str, key: str) -> None:
+        """Go to a numbered screen with the cursor on a row."""
+        self.show_screen(screen)
+        shown = self._screens[screen]
+        if isinstance(shown, ListScreen):
+            shown.choose(key)
+
     def open_replies(self, sent: SentCommand) -> None:
         """Open the reply panel of a command."""
         self.push_screen(RepliesScreen(self, sent))
@@ -373,9 +410,15 @@ class ConsoleApp(App[int]):
         try:
             sent = self.source.send(method, arguments, destination)
         except TQError as error:
-            self._say(f"{control_line(method, arguments, destination)}: {error}", "error")
+            line = control_line(method, arguments, destination)
+            self.audit.refused(self.source.context, line, str(error), self.now)
+            self._say(f"{line}: {error}", "error")
             return
+        if method not in READS:
+            self.audit.sent(self.source.context, sent)
         self.open_replies(sent)
+        if self.audit.error is not None:
+            self._say(self.audit.error, "error")
 
     def copy_text(self, text: str, what: str) -> None:
         """Give a text to the terminal's clipboard."""

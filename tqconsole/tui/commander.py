@@ -93,7 +93,9 @@ class Commander:
                 continue
             for reply in replies:
                 good, text = reply_text(reply.value)
-                answer = Answer(reply.node, good, text, reply.elapsed, call.is_late(reply))
+                answer = Answer(
+                    reply.node, good, text, reply.elapsed, call.is_late(reply), reply.value
+                )
                 self._news.append((sent, answer))
             if call.complete or now > call.deadline + _LISTEN_AFTER:
                 self._news.append((sent, None))

@@ -22,7 +22,7 @@ class ConsoleConfig:
     """
 
     read_only: bool = False
-    screen: str = "tasks"
+    screen: str = "overview"
     theme: str | None = None
     ascii_only: bool = False
     frames: int = 10

@@ -53,7 +53,12 @@ def record_of(row: object) -> dict[str, Any]:
     if isinstance(row, FailureGroup):
         record = _plain(row, leave=("rates", "frame", "samples", "workers"))
         place = None if row.frame is None else f"{row.frame.path}:{row.frame.line}"
-        return {**record, "frame": place, "samples": list(row.samples), "workers": sorted(row.workers)}
+        return {
+            **record,
+            "frame": place,
+            "samples": list(row.samples),
+            "workers": sorted(row.workers),
+        }
     if isinstance(row, SentCommand):
         return {**asdict(row), "equivalent": masked(row.equivalent)}
     if is_dataclass(row) and not isinstance(row, type):

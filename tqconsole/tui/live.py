@@ -251,7 +251,7 @@ class LiveSource:
 
 
 def _shown_url(app: "TQ", url: str) -> str:
-    """Return what the header says of the broker; a private server's socket tells nobody anything."""
+    """Return what the header says of the broker: a private server's socket tells nothing."""
     given = app.conf.broker_url
     first = given if isinstance(given, str) or given is None else next(iter(given), None)
     if not first or first.startswith(("embedded:", "tq:")):
@@ -290,6 +290,7 @@ def _read_facts(detail: WorkerDetail) -> WorkerFacts:
         uptime=stats.get("uptime") if isinstance(stats.get("uptime"), int | float) else None,
         registered=tuple(map(str, registered)) if isinstance(registered, list) else None,
         as_of=max(aged.at if aged else 0.0 for aged in (detail.stats, detail.active_queues)),
+        stats=stats,
     )
 
 

@@ -38,6 +38,7 @@ def run_console(source: Source, config: ConsoleConfig) -> int:
     try:
         code = app.run(mouse=True)
     finally:
+        app.audit.update(time.time(), last=True)
         source.stop()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -54,9 +54,9 @@ LIGHT = Theme(
 THEMES = (DARK, LIGHT)
 
 STYLE_NAMES = (
-    "", "accent", "alert", "bar", "bold", "brand", "chart-both", "cursor", "dim", "error", "failure", "frame",
-    "heading",
-    "heading-sorted", "key", "muted", "name", "retry", "revoked", "rule", "started", "success",
+    "", "accent", "alert", "bar", "bold", "brand", "chart-both", "cursor", "dim", "error",
+    "failure", "frame", "heading", "heading-sorted", "key", "muted", "name", "retry", "revoked",
+    "rule", "started", "success",
     "tab", "tab-here", "title", "track", "warning", "warning-bold",
 )  # fmt: skip
 

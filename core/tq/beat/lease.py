@@ -191,6 +191,11 @@ class RedisLeader:
         """Return the seconds until the lease must be extended, or may be free."""
         return max(self._ask_at - time.monotonic(), _SHORTEST_WAIT)
 
+    def holder(self) -> str | None:
+        """Return the name of the beat that leads, `host:pid:number`; None when none does."""
+        value = self._broker.pool.call("GET", self._keys.beat_lock(self._scope))
+        return None if value is None else value.decode("utf-8", "replace").partition(" ")[2]
+
     def recall(self) -> dict[str, Progress]:
         """Read the progress that leaders share; what cannot be read is left out."""
         flat = self._broker.pool.call("HGETALL", self._keys.beat_progress(self._scope))

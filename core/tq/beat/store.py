@@ -18,7 +18,7 @@ import msgspec
 from tq.beat.entry import Progress
 from tq.errors import ConfigError
 
-__all__ = ["JsonStore", "MemoryStore", "SqliteStore", "Store", "open_store"]
+__all__ = ["JsonStore", "MemoryStore", "SqliteStore", "Store", "open_store", "peek"]
 
 _log = logging.getLogger(__name__)
 
@@ -80,13 +80,15 @@ class JsonStore:
     def load(self) -> dict[str, Progress]:
         """Read the file; one that cannot be read is put aside."""
         try:
-            raw = _read(self.path)
-            if raw is None:
-                return {}
-            return _decode(raw)
+            return self.peek()
         except _Unreadable as exc:
             _put_aside(self.path, str(exc))
             return {}
+
+    def peek(self) -> dict[str, Progress]:
+        """Read the file; see the function `peek`."""
+        raw = _read(self.path)
+        return {} if raw is None else _decode(raw)
 
     def save(self, progress: Mapping[str, Progress], changed: Collection[str]) -> None:
         """Write beside the file, flush to the disk, rename over it."""
@@ -122,7 +124,7 @@ class SqliteStore:
     def load(self) -> dict[str, Progress]:
         """Read the table; a file that cannot be read is put aside."""
         try:
-            return self._load()
+            return self.peek()
         except (sqlite3.DatabaseError, _Unreadable, msgspec.ValidationError) as exc:
             if isinstance(exc, sqlite3.OperationalError):
                 raise _config_error(self.path, exc) from exc
@@ -130,12 +132,14 @@ class SqliteStore:
             _put_aside(self.path, str(exc))
             return {}
 
-    def _load(self) -> dict[str, Progress]:
+    def peek(self) -> dict[str, Progress]:
+        """Read the table; see the function `peek`."""
         db = self._open()
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version not in (0, _FORMAT):
             raise _Unreadable(f"it has format {version}, this version of tq writes {_FORMAT}")
-        self._prepare(db)
+        if version == 0:
+            return {}
         rows = db.execute("SELECT name, slot, last_run_at, total_run_count, schedule FROM progress")
         return {
             name: msgspec.convert(
@@ -185,7 +189,7 @@ class SqliteStore:
             self._db = None
 
 
-def open_store(path: str | Path) -> Store:
+def open_store(path: str | Path) -> JsonStore | SqliteStore:
     """Return the store for a file: SQLite for `.db`, `.sqlite` and `.sqlite3`, else JSON.
 
     Raises:
@@ -197,6 +201,23 @@ def open_store(path: str | Path) -> Store:
     if not chosen.resolve().parent.is_dir():
         raise ConfigError(f"the folder of the schedule store {chosen} does not exist")
     return SqliteStore(chosen) if chosen.suffix in _SQLITE_SUFFIXES else JsonStore(chosen)
+
+
+def peek(path: str | Path) -> dict[str, Progress]:
+    """Return what a store keeps, changing nothing; nothing when there is none.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
+    store = open_store(path)
+    if not store.path.exists():
+        return {}
+    try:
+        return store.peek()
+    except (_Unreadable, sqlite3.Error, msgspec.ValidationError) as exc:
+        raise _config_error(store.path, exc) from exc
+    finally:
+        store.close()
 
 
 def _read(path: Path) -> bytes | None:

@@ -99,10 +99,15 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """A job has ended, well or not; always after its `Accepted`."""
+    """A job has ended, well or not; always after its `Accepted`.
+
+    Attributes:
+        salvaged: Its process died after the job ended, maybe before it recorded that.
+    """
 
     job_id: str
     outcome: Outcome
+    salvaged: bool = False
 
 
 class Lost(msgspec.Struct, frozen=True):

@@ -25,8 +25,8 @@ class EventletPool(GreenPool):
         """
         if not patcher.is_monkey_patched("socket"):
             raise ConfigError(
-                "the pool 'eventlet' needs eventlet.monkey_patch() before anything is imported; "
-                "`tq worker -P eventlet` does it by itself"
+                "the pool 'eventlet' needs eventlet.monkey_patch(os=False) before anything else is "
+                "imported; `tq worker -P eventlet` does it by itself"
             )
         super().__init__(runner, options)
 

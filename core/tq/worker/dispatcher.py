@@ -302,6 +302,8 @@ class Dispatcher:
             self.total[request.headers.task] += 1
         self.processed += 1
         record, effects = self._read_outcome(event)
+        if event.salvaged and effects is None and self._was_unrecorded(request, record, actions):
+            return
         self._end_delivery(event, record, effects, actions)
         if record.lost:
             self.lost_leases += 1
@@ -311,6 +313,19 @@ class Dispatcher:
             actions.reports.append(Report("requeued", request, record))
         elif self.reports or record.state != SUCCESS:
             actions.reports.append(Report(_KINDS.get(record.state, "failed"), request, record))
+
+    def _was_unrecorded(self, request: Request, record: Record, actions: Actions) -> bool:
+        """Take a job that ended in a child as lost when the child died before recording its end.
+
+        The result, the chord part and what follows died with the child: an ack would lose them. A
+        delivery that was settled after all is refused by its tag, and only forgotten.
+        """
+        nothing_to_record = record.state in (UNREADABLE, REQUEUE) or record.bury is not None
+        if nothing_to_record or request.acknowledged:
+            return False
+        error = WorkerLostError("Worker exited before it recorded the end of the task.")
+        self._give_back(request, error, actions)
+        return True
 
     @staticmethod
     def _end_delivery(

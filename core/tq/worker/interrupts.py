@@ -6,7 +6,6 @@ Source: CLI 3.
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -29,8 +28,6 @@ def handle_signals(loop: Loop, on_signal: Callable[[str], Any]) -> Callable[[], 
     Returns:
         A function that puts back what was there before.
     """
-    if threading.current_thread() is not threading.main_thread():
-        return lambda: None
     cold = {signal.SIGQUIT}
     if os.environ.get("REMAP_SIGTERM") == "SIGQUIT":
         cold.add(signal.SIGTERM)
@@ -45,9 +42,12 @@ def handle_signals(loop: Loop, on_signal: Callable[[str], Any]) -> Callable[[], 
     numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT]
     if not _on_terminal():  # there, HUP says that the terminal is gone
         numbers.append(signal.SIGHUP)
-    handlers = dict.fromkeys(numbers, receive)
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, dump)
+    handlers: dict[int, Callable[[int, FrameType | None], None]]
+    handlers = {signal.SIGUSR1: dump, **dict.fromkeys(numbers, receive)}
+    try:
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    except ValueError:  # not the main thread: the first of them is refused
+        return lambda: None
     loop.set_signal_wakeup()
 
     def restore() -> None:

@@ -142,6 +142,8 @@ def test_the_caller_hears_of_what_it_publishes():
         finally:
             for one in wanted:
                 one.disconnect(hear)
+            # Memory is shared by all tests of the process.
+            app.broker.purge("celery")
     for name in ("before_task_publish", "after_task_publish"):
         sender, named = seen[name]
         assert (sender, named["routing_key"], named["exchange"]) == ("s.add", "celery", "")

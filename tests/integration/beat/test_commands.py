@@ -50,7 +50,9 @@ def test_beat_answers_ping_when_it_is_told_to(server, beat, store):
     process = beat("-n", "clock@here", "--enable-remote-control")
     process.wait_for("this beat leads")
     eventually(lambda: store.scard("_kombu.binding.celery.pidbox") == 1, within=10)
-    answer = run_tq("-b", server.url, "inspect", "-j", "-t", "5", "-d", "clock@here", "ping", url=server.url)
+    answer = run_tq(
+        "-b", server.url, "inspect", "-j", "-t", "5", "-d", "clock@here", "ping", url=server.url
+    )
     assert json.loads(answer.stdout) == {"clock@here": {"ok": "pong"}}
     assert process.stop() == 0
     assert store.scard("_kombu.binding.celery.pidbox") == 0
@@ -133,3 +135,35 @@ def drop(url: str, queue: str) -> None:
     with kombu.Connection(url) as connection:
         connection.default_channel.queue_delete(queue)
 
+
+@pytest.mark.timeout(60)
+def test_schedules_are_listed_with_what_the_leader_did(server, beat, store, tmp_path):
+    before = run_tq(*APP, "schedules", "-j", url=server.url)
+    assert before.returncode == 0
+    assert "no beat runs" in before.stderr
+    assert [row["runs"] for row in json.loads(before.stdout)] == [0, 0, 0]
+    process = beat()
+    eventually(lambda: store.llen("beatq") >= 2, within=30)
+    listed = run_tq(*APP, "schedules", "-o", "jsonl", url=server.url)
+    rows = {row["name"]: row for row in map(json.loads, listed.stdout.splitlines())}
+    assert rows["tick"]["schedule"] == "every 0.25 seconds"
+    assert rows["tick"]["runs"] >= 2
+    assert rows["nightly"]["schedule"] == "at 03:00 every day"
+    assert rows["nightly"]["last"] == "never"
+    assert f":{process.pid}:" in listed.stderr
+    assert process.stop() == 0
+    plain = run_tq(*APP, "schedules", url=server.url)
+    assert plain.stdout.count("\n") == 3
+
+
+def test_without_redis_schedules_come_from_the_file_which_is_left_alone(tmp_path):
+    path = tmp_path / "state"
+    path.write_text("no json")
+    done = run_tq(*APP, "schedules", "-s", str(path), url="memory://x")
+    assert done.returncode == 2
+    assert "not JSON" in done.stderr
+    assert path.read_text() == "no json"
+    path.unlink()
+    done = run_tq(*APP, "schedules", "-s", str(path), url="memory://x")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not path.exists()

@@ -43,7 +43,9 @@ def test_three_beats_whose_leaders_are_killed_send_each_slot_once(beat, store):
     env = {"PEER_LEASE": str(LEASE), "BEAT_EVERY": str(EVERY)}
     beats = [beat(**env) for _ in range(3)]
     for number in range(2):
-        leader = eventually(lambda: next((b for b in beats if "leads (fence" in b.output()), None), within=30)
+        leader = eventually(
+            lambda: next((b for b in beats if "leads (fence" in b.output()), None), within=30
+        )
         before = store.llen("beatq")
         eventually(lambda before=before: store.llen("beatq") >= before + 6, within=20)
         leader.kill_tree()

@@ -31,7 +31,9 @@ def multi(server: RedisServer, tmp_path: Path) -> Iterator[Multi]:
     """Run `tq multi`; whatever it leaves running is killed at the end."""
 
     def run(verb: str, *argv: str, files: bool = True, **env: str) -> CompletedProcess:
-        options = [f"--pidfile={tmp_path}/%n.pid", f"--logfile={tmp_path}/%n%I.log"] if files else []
+        options = (
+            [f"--pidfile={tmp_path}/%n.pid", f"--logfile={tmp_path}/%n%I.log"] if files else []
+        )
         return run_tq(*APP, "multi", verb, *argv, *options, url=server.url, timeout=60, **env)
 
     yield run
@@ -59,7 +61,9 @@ def test_a_fleet_of_ten_is_started_steered_restarted_and_stopped(server, multi, 
 
     with TQ("steer", broker=server.url, set_as_current=False) as app:
         nodes = app.control.inspect(timeout=20, limit=10).active_queues()
-        queues = {node.partition("@")[0]: {q["name"] for q in found} for node, found in nodes.items()}
+        queues = {
+            node.partition("@")[0]: {q["name"] for q in found} for node, found in nodes.items()
+        }
         assert set(queues) == names
         assert queues["celery3"] == {"images", "video"}
         assert queues["celery5"] == {"data"}
@@ -67,7 +71,10 @@ def test_a_fleet_of_ten_is_started_steered_restarted_and_stopped(server, multi, 
         wanted = [node for node in nodes if node.startswith("celery1@")]
         replies = app.control.add_consumer("extra", destination=wanted, reply=True, timeout=20)
         assert len(replies) == 1
-        results = [app.send_task("peer.add", (n, 1), queue=q) for n, q in enumerate(("video", "data", "default", "extra"))]
+        results = [
+            app.send_task("peer.add", (n, 1), queue=q)
+            for n, q in enumerate(("video", "data", "default", "extra"))
+        ]
         assert [result.get(timeout=20) for result in results] == [1, 2, 3, 4]
 
     again = multi("start", *aimed)
@@ -163,7 +170,13 @@ def test_a_stale_pid_file_is_taken_over_and_said(multi, tmp_path):
 
 
 def test_a_missing_folder_is_named(multi, tmp_path):
-    done = multi("start", "w", f"--pidfile={tmp_path}/none/%n.pid", f"--logfile={tmp_path}/w.log", files=False)
+    done = multi(
+        "start",
+        "w",
+        f"--pidfile={tmp_path}/none/%n.pid",
+        f"--logfile={tmp_path}/w.log",
+        files=False,
+    )
     assert done.returncode == 1
     assert f"{tmp_path}/none, does not exist" in done.stdout
 
@@ -213,7 +226,9 @@ def test_a_worker_in_the_background_is_ready_when_the_command_returns(server, tm
     try:
         assert f"logs to {tmp_path}/log/bg.log" in done.stderr
         assert "ready." in (tmp_path / "log" / "bg.log").read_text()
-        ping = run_tq("-b", server.url, "inspect", "ping", "-j", "-t", "5", "-d", "bg@here", url=server.url)
+        ping = run_tq(
+            "-b", server.url, "inspect", "ping", "-j", "-t", "5", "-d", "bg@here", url=server.url
+        )
         assert json.loads(ping.stdout) == {"bg@here": {"ok": "pong"}}
         again = run_tq(*APP, "worker", *options, url=server.url)
         assert again.returncode == 73

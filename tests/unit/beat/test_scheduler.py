@@ -168,7 +168,9 @@ def test_a_daily_entry_runs_once_a_day_through_the_year(when):
     st.lists(st.floats(1.0, 1000.0), min_size=1, max_size=8),
     st.lists(st.floats(-5000.0, 5000.0), max_size=15),
 )
-def test_no_slot_runs_before_its_time_and_none_twice_unless_the_clock_was_set_back(intervals, steps):
+def test_no_slot_runs_before_its_time_and_none_twice_unless_the_clock_was_set_back(
+    intervals, steps
+):
     scheduler = make({str(index): seconds for index, seconds in enumerate(intervals)})
     now, seen = NOW, set()
     for step in steps:

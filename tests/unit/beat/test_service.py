@@ -29,9 +29,7 @@ def start(app: TQ, tmp_path: Path) -> Iterator:
     started: list[Service] = []
 
     def begin(store=None, **options) -> Service:
-        service = Service(
-            app, store=store or MemoryStore(), max_interval=0.05, **options
-        )
+        service = Service(app, store=store or MemoryStore(), max_interval=0.05, **options)
         service.start()
         started.append(service)
         return service
@@ -175,7 +173,10 @@ def test_who_does_not_lead_sends_nothing_and_stores_nothing(app, start):
 
 def test_progress_is_stored_at_the_end_and_counts_on(app, start):
     store = Remembering()
-    app.conf.beat_schedule = {"a": {"task": "t", "schedule": 0.03}, "b": {"task": "t", "schedule": crontab()}}
+    app.conf.beat_schedule = {
+        "a": {"task": "t", "schedule": 0.03},
+        "b": {"task": "t", "schedule": crontab()},
+    }
     service = start(store=store)
     eventually(lambda: service.sent >= 2)
     service.stop(time.monotonic() + 5)
@@ -188,9 +189,7 @@ def test_progress_is_stored_at_the_end_and_counts_on(app, start):
 def test_a_disk_that_is_full_stops_no_task(app, start, caplog):
     store = Remembering()
     store.fails = True
-    app.conf.update(
-        beat_sync_every=1, beat_schedule={"a": {"task": "t", "schedule": 0.03}}
-    )
+    app.conf.update(beat_sync_every=1, beat_schedule={"a": {"task": "t", "schedule": 0.03}})
     start(store=store)
     eventually(lambda: "progress cannot be stored" in caplog.text)
     before = depth(app)
@@ -203,7 +202,12 @@ def test_a_disk_that_is_full_stops_no_task(app, start, caplog):
 def test_the_signals_tell_who_started(app, start):
     seen = []
     connected = [
-        (signal, signal.connect(lambda name=name, sender=None, **_: seen.append((name, sender)), weak=False))
+        (
+            signal,
+            signal.connect(
+                lambda name=name, sender=None, **_: seen.append((name, sender)), weak=False
+            ),
+        )
         for name, signal in (("beat", signals.beat_init), ("embedded", signals.beat_embedded_init))
     ]
     try:

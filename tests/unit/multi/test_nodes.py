@@ -20,7 +20,10 @@ def test_the_default_files_are_celerys_where_they_can_be_written(tmp_path, monke
     (tmp_path / "run").mkdir()
     (tmp_path / "log").mkdir()
     pidfile, logfile, own = default_paths(state)
-    assert (pidfile, logfile) == (f"{tmp_path}/run/celery/%n.pid", f"{tmp_path}/log/celery/%n%I.log")
+    assert (pidfile, logfile) == (
+        f"{tmp_path}/run/celery/%n.pid",
+        f"{tmp_path}/log/celery/%n%I.log",
+    )
     assert not own
 
 

@@ -4,7 +4,13 @@ from tq.monitor import ClusterState, WorkerStatus
 from tqconsole.tui.model.facts import LinkState
 from tqconsole.tui.model.format import Cell, age, count, duration
 
-__all__ = ["explain_silence", "no_match_hints", "no_task_hints", "no_worker_hints", "searching_hints"]
+__all__ = [
+    "explain_silence",
+    "no_match_hints",
+    "no_task_hints",
+    "no_worker_hints",
+    "searching_hints",
+]
 
 Hints = list[list[Cell]]
 

@@ -286,7 +286,10 @@ def _short_preview(
     if task.exception:
         yield [Cell(clip(f" {task.exception}", width, symbols.ellipsis), "error")]
     elif task.result is not None:
-        yield [Cell(" result ", "muted"), Cell(clip(masked(task.result), width - 8, symbols.ellipsis))]
+        yield [
+            Cell(" result ", "muted"),
+            Cell(clip(masked(task.result), width - 8, symbols.ellipsis)),
+        ]
     else:
         yield [
             Cell(

@@ -1,6 +1,8 @@
 """What is known besides events: inspected workers, queues, gaps, and the state of the link."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["Gap", "LinkState", "QueueFacts", "WorkerFacts"]
 
@@ -18,6 +20,7 @@ class WorkerFacts:
         uptime: Seconds since its start.
         registered: Names of the tasks it knows.
         as_of: Wall timestamp of the answer.
+        stats: The whole answer to `stats`; nothing of it is checked.
     """
 
     pool: str | None = None
@@ -28,6 +31,7 @@ class WorkerFacts:
     uptime: float | None = None
     registered: tuple[str, ...] | None = None
     as_of: float = 0.0
+    stats: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,9 @@ _SHOWN_IDS = 6
 _MOST_SAMPLES = 3
 
 
-def failure_rows(symbols: Glyphs, groups: FailureGroups, now: Callable[[], float]) -> Rows[FailureGroup]:
+def failure_rows(
+    symbols: Glyphs, groups: FailureGroups, now: Callable[[], float]
+) -> Rows[FailureGroup]:
     """Make the list of failure groups."""
 
     def mark(group: FailureGroup) -> Cell:
@@ -52,14 +54,23 @@ def failure_rows(symbols: Glyphs, groups: FailureGroups, now: Callable[[], float
     return Rows(
         [
             Column("mark", "", mark, 1, rank=1),
-            Column("failed", "FAILED", lambda g: Cell(short_count(g.failed)), 6, rank=1, right=True),
+            Column(
+                "failed", "FAILED", lambda g: Cell(short_count(g.failed)), 6, rank=1, right=True
+            ),
             Column("retried", "RETRIED", retried, 7, rank=6, right=True),
             Column("recent", "5 MIN", recent, 5, rank=5, right=True),
             Column("trend", "TREND 1h", trend, _TREND, rank=4),
             Column("new", "", new, 3, rank=3),
             Column("name", "TASK", name, 12, 40, rank=0),
             Column("error", "EXCEPTION @ OWN FRAME", error, 14, 60, rank=2),
-            Column("last", "LAST", lambda g: Cell(age(now() - g.last_seen), "muted"), 6, rank=3, right=True),
+            Column(
+                "last",
+                "LAST",
+                lambda g: Cell(age(now() - g.last_seen), "muted"),
+                6,
+                rank=3,
+                right=True,
+            ),
         ],
         lambda group: group.key,
         symbols,
@@ -82,7 +93,9 @@ def group_lines(
     symbols: Glyphs,
 ) -> list[list[Cell]]:
     """Tell what is known of a group."""
-    place = f" @ {group.frame.path}:{group.frame.line} in {group.frame.function}" if group.frame else ""
+    place = (
+        f" @ {group.frame.path}:{group.frame.line} in {group.frame.function}" if group.frame else ""
+    )
     title = f"{group.name} {symbols.dot} {group.exception}{place}"
     usual = group.baseline(now, groups.since or now)
     was = "not known yet" if usual is None else f"{usual:.0f}"

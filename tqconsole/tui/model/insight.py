@@ -1,4 +1,4 @@
-"""What is worth knowing beyond single tasks: running tasks, growing queues, and what needs a look."""
+"""What is worth knowing beyond single tasks: what runs, which queues grow, what needs a look."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -233,11 +233,17 @@ def _busy(worker: WorkerInfo, running: Sequence[TaskInfo], now: float) -> tuple[
     if running:
         spent = duration(max(0.0, now - (running[0].started or now)))
         what = f" in {running[0].name} for {spent}"
-    return "warning", f"worker {worker.hostname} is busy{what}; silent for {age(worker.silence(now))}"
+    return (
+        "warning",
+        f"worker {worker.hostname} is busy{what}; silent for {age(worker.silence(now))}",
+    )
 
 
 def _mute(worker: WorkerInfo, running: Sequence[TaskInfo], now: float) -> tuple[str, str]:
-    return "warning", f"worker {worker.hostname} is up but sends no task events; V there enables them"
+    return (
+        "warning",
+        f"worker {worker.hostname} is up but sends no task events; V there enables them",
+    )
 
 
 _WORKER_NEWS: dict[

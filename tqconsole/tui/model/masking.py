@@ -32,7 +32,8 @@ _PAIR = re.compile(
         |\[[^\]]*(?:\]|$)|\([^)]*(?:\)|$)|\{{[^}}]*(?:\}}|$)|[^,)\]}}\s&]+)""",
     re.VERBOSE | re.DOTALL,
 )
-_MAY = re.compile("|".join((*SECRET_NAMES, "key")), re.IGNORECASE)
+_MAY = re.compile("|".join((*SECRET_NAMES, "key", "://")), re.IGNORECASE)
+_URL = re.compile(r"(://[^/\s:@'\"]*:)[^@\s/'\"]+@")
 
 
 @lru_cache(maxsize=2048)
@@ -46,7 +47,7 @@ def masked(text: str | None) -> str:
         return ""
     if _MAY.search(text) is None:
         return text
-    return _PAIR.sub(_replace, text)
+    return _URL.sub(rf"\1{MASK}@", _PAIR.sub(_replace, text))
 
 
 def _replace(found: re.Match[str]) -> str:

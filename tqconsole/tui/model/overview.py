@@ -70,7 +70,7 @@ class WorkerBrief(WorkerRows):
 
     def header(self, width: int) -> Sequence[Cell]:
         """Return the title with the headings."""
-        return titled(self.title, super().header(width), self.symbols)
+        return titled(self.title, super().header(width), width, self.symbols)
 
 
 def attention_rows(symbols: Glyphs, now: Callable[[], float]) -> Rows[Attention]:
@@ -84,7 +84,9 @@ def attention_rows(symbols: Glyphs, now: Callable[[], float]) -> Rows[Attention]
         [
             Column("mark", "", lambda item: Cell(mark[item.level], item.level), 1, rank=1),
             Column("text", "", text, 20, 400, rank=0),
-            Column("since", "SINCE", lambda item: Cell(_since(item), "muted"), 9, rank=2, right=True),
+            Column(
+                "since", "SINCE", lambda item: Cell(_since(item), "muted"), 9, rank=2, right=True
+            ),
         ],
         lambda item: item.key,
         symbols,
@@ -110,7 +112,9 @@ def queue_rows(symbols: Glyphs, insight: Insight) -> Rows[QueueFacts]:
             return Cell(UNKNOWN, "muted")
         if abs(value) < 0.05:
             return Cell("0", "muted")
-        return Cell(f"{'+' if value > 0 else '-'}{rate(abs(value))}", "warning" if value > 0 else "")
+        return Cell(
+            f"{'+' if value > 0 else '-'}{rate(abs(value))}", "warning" if value > 0 else ""
+        )
 
     def end(queue: QueueFacts) -> Cell:
         value = insight.trend(queue.name).growth()

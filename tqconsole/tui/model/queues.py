@@ -48,6 +48,10 @@ class QueueRows:
         """Return the number of rows."""
         return len(self._rows)
 
+    def item(self, index: int) -> QueueFacts:
+        """Return the queue of a row."""
+        return self._rows[index]
+
     def get(self, key: str | None) -> QueueFacts | None:
         """Return a queue by its name."""
         return next((queue for queue in self._rows if queue.name == key), None)

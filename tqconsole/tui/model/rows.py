@@ -92,7 +92,7 @@ class Rows(Generic[Row]):
         arrow = self.symbols.descending if self.reverse else self.symbols.ascending
         placed = self.placed(width)
         cells = header_cells(placed, self.sort, arrow, self.symbols.ellipsis)
-        return titled(self.title, cells, self.symbols) if self.title else cells
+        return titled(self.title, cells, width, self.symbols) if self.title else cells
 
     def empty(self, width: int) -> Sequence[Sequence[Cell]]:
         """Return the lines shown while there are no rows."""
@@ -107,7 +107,7 @@ class Rows(Generic[Row]):
         return self._placed[1]
 
 
-def titled(title: str, headings: Sequence[Cell], symbols: Glyphs) -> list[Cell]:
+def titled(title: str, headings: Sequence[Cell], width: int, symbols: Glyphs) -> list[Cell]:
     """Set a title into a line of headings, in place of the first of them; rules fill the blanks."""
     begin = f"{symbols.rule} {title} "
     taken = width_of(begin)
@@ -123,6 +123,7 @@ def titled(title: str, headings: Sequence[Cell], symbols: Glyphs) -> list[Cell]:
             # a heading half covered by the title would be no word any more
             text = fit("", width_of(text))
         cells.extend(_ruled(text, style, symbols))
+    cells.append(Cell(symbols.rule * max(0, width - at), "rule"))
     return cells
 
 

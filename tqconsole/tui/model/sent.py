@@ -35,6 +35,7 @@ class Answer:
         text: The answer in words.
         after: Seconds from sending to the answer.
         late: Whether it came after the deadline.
+        value: What was answered, as data.
     """
 
     node: str
@@ -42,6 +43,7 @@ class Answer:
     text: str
     after: float
     late: bool = False
+    value: Any = None
 
 
 @dataclass(slots=True)

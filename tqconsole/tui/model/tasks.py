@@ -51,6 +51,7 @@ class TaskRows:
         marked: Ids the user marked.
         frozen: Whether the rows stand still while the cluster goes on.
         missed: Events that arrived since the rows were frozen.
+        times: How the age column is shown: `age`, `local` or `utc`.
         hints: Lines shown while there are no rows.
         culprit: The term that left nothing, as far as `explain` has found out.
     """
@@ -67,6 +68,7 @@ class TaskRows:
         self.marked: set[str] = set()
         self.frozen = False
         self.missed = 0
+        self.times = "age"
         self.hints: Sequence[Sequence[Cell]] = ()
         self.context = Context(status=state.status, marked=self.marked)
         self._version = -1
@@ -361,6 +363,12 @@ class TaskRows:
             return None
         return at if self.reverse else len(self._rows) - 1 - at
 
+    def show_times(self, how: str) -> None:
+        """Show ages, or the time of day here or in UTC."""
+        self.times = how
+        self._columns = self._make_columns()
+        self._placed = None
+
     # Looks
 
     def stamp(self, index: int) -> Hashable:
@@ -447,6 +455,14 @@ class TaskRows:
                 return Cell(f">{duration(seconds)}", "error")
             return Cell(duration(seconds), "started" if task.state == "STARTED" else "")
 
+        def first_seen(task: TaskInfo) -> Cell:
+            seconds = age_of(task, context.now)
+            if self.times == "age" or seconds is None:
+                return Cell(age(seconds), "muted")
+            moment = context.now - seconds
+            shift = time.localtime(moment).tm_gmtoff if self.times == "local" else 0
+            return Cell(clock(moment, shift), "muted")
+
         def tries(task: TaskInfo) -> Cell:
             number = tries_of(task)
             return Cell(str(number), "retry" if number else "muted")
@@ -482,9 +498,9 @@ class TaskRows:
             ),
             Column(
                 "age",
-                "AGE",
-                lambda task: Cell(age(age_of(task, context.now)), "muted"),
-                6,
+                {"age": "AGE", "local": "SEEN", "utc": "SEEN Z"}[self.times],
+                first_seen,
+                6 if self.times == "age" else 8,
                 rank=3,
                 right=True,
             ),

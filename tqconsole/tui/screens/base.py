@@ -1,6 +1,8 @@
 """What all screens share: the frame, the keys, the prompt, and the tick."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from textual import events
@@ -10,15 +12,17 @@ from textual.widget import Widget
 
 from tqconsole.tui.actions import Action, available, for_key
 from tqconsole.tui.config import ConsoleConfig
+from tqconsole.tui.export import write_rows
 from tqconsole.tui.model.chrome import Frame, header_line, key_line, tab_line
 from tqconsole.tui.model.format import Cell, Glyphs, clip, count
+from tqconsole.tui.model.insight import Insight
 from tqconsole.tui.model.lines import Line
 from tqconsole.tui.model.sent import SentCommand
 from tqconsole.tui.source import Source
 from tqconsole.tui.widgets.line_bar import LineBar
 from tqconsole.tui.widgets.live_table import LiveTable
 from tqconsole.tui.widgets.paint import Palette
-from tqconsole.tui.widgets.prompt import Prompt
+from tqconsole.tui.widgets.prompt import Prompt, Question
 
 __all__ = ["LOW", "Console", "ConsoleScreen", "ListScreen"]
 
@@ -33,7 +37,9 @@ class Console(Protocol):
     source: Source
     symbols: Glyphs
     palette: Palette
+    insight: Insight
     paused: bool
+    times: str
     now: float
 
     def perform(self, name: str) -> bool:
@@ -54,6 +60,14 @@ class Console(Protocol):
 
     def open_replies(self, sent: SentCommand) -> None:
         """Open the reply panel of a command."""
+        ...
+
+    def open_worker(self, hostname: str) -> None:
+        """Open a worker."""
+        ...
+
+    def show_row(self, screen: str, key: str) -> None:
+        """Go to a numbered screen with the cursor on a row."""
         ...
 
     def show_tasks(self, filter_text: str) -> None:
@@ -169,7 +183,8 @@ class ConsoleScreen(Screen[None], inherit_bindings=False):
 
     def badges(self) -> dict[str, str]:
         """Return what follows a screen's name on its tab."""
-        return {}
+        failures = len(self.console.insight.failures)
+        return {"failures": f"({failures})"} if failures else {}
 
     def actions(self) -> list[Action]:
         """Return the actions offered here."""
@@ -318,6 +333,66 @@ class ListScreen(ConsoleScreen):
     def do_right(self) -> None:
         """Scroll to the right."""
         self.table.scroll_cells(8)
+
+    def choose(self, key: str) -> None:
+        """Put the cursor on a row that another screen names."""
+        self.draw_body()
+        at = self.table.model.index_of(key)
+        if at is not None:
+            self.table.select(at)
+
+    def ask_sort(
+        self, letters: Mapping[str, str], sorted_by: str, choose: Callable[[str], None]
+    ) -> None:
+        """Ask which column to sort by.
+
+        Args:
+            letters: The column's name by the key that chooses it.
+            sorted_by: The column sorted by now.
+            choose: Called with the column's name.
+        """
+        cells = [Cell(" sort by ", "bold")]
+        for letter, name in letters.items():
+            style = "heading-sorted" if name == sorted_by else "muted"
+            cells += [Cell(f" {letter}", "key"), Cell(f" {name}", style)]
+        cells.append(Cell("   same again reverses", "muted"))
+
+        def chosen(name: str) -> None:
+            choose(name)
+            self.table.focus()
+
+        answers = {letter: (lambda name=name: chosen(name)) for letter, name in letters.items()}
+        self.prompt.ask(Question(tuple(cells), answers, self._focus_table))
+
+    def _focus_table(self) -> None:
+        self.table.focus()
+
+    # Export
+
+    def rows_to_export(self) -> Sequence[object]:
+        """Return what `e` writes to a file."""
+        model = self.table.model
+        item = getattr(model, "item", None)
+        return [item(at) for at in range(len(model))] if item is not None else []
+
+    def do_export(self) -> None:
+        """Write the rows to a file in the working directory, one JSON object a line."""
+        rows = self.rows_to_export()
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self.console.now))
+        path = Path.cwd() / f"tq-{self.key}-{stamp}.jsonl"
+
+        def write() -> None:
+            try:
+                written = write_rows(path, rows)
+            except OSError as error:
+                self.app.call_from_thread(self.say, f"not written: {error}", "error")
+            else:
+                text = f"{count(written)} rows written to {path}"
+                self.app.call_from_thread(self.say, text, "success")
+
+        # 100 000 rows take seconds
+        self.run_worker(write, thread=True, name="export", exit_on_error=True)
+        self.say(f"writing {count(len(rows))} rows", "muted")
 
     def on_live_table_opened(self, event: LiveTable.Opened) -> None:
         """Open the row that was double-clicked."""

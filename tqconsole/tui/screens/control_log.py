@@ -56,6 +56,10 @@ class LogRows:
         """Return a row."""
         return log_line(self.item(index), self.console.now, width, self.console.symbols)
 
+    def layout(self, width: int) -> Hashable:
+        """Return how a width is shared; a line has no columns of its own."""
+        return width
+
     def header(self, width: int) -> Sequence[Cell]:
         """Return the headings."""
         left = " #     SENT      COMMAND"

@@ -65,9 +65,7 @@ class FailuresScreen(ListScreen):
             width = max(20, self.pane.size.width - 1)
             console = self.console
             state = console.source.state
-            self.pane.show(
-                group_lines(group, groups, state, console.now, width, console.symbols)
-            )
+            self.pane.show(group_lines(group, groups, state, console.now, width, console.symbols))
 
     def _sorted(self, groups: list[FailureGroup]) -> list[FailureGroup]:
         now, name = self.console.now, self.rows.sort
@@ -141,5 +139,3 @@ class FailuresScreen(ListScreen):
     def rows_to_export(self) -> Sequence[object]:
         """Return the groups."""
         return [self.rows.item(at) for at in range(len(self.rows))]
-
-

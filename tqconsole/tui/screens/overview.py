@@ -22,12 +22,14 @@ from tqconsole.tui.model.overview import (
 )
 from tqconsole.tui.screens.base import Console, ListScreen
 from tqconsole.tui.widgets.line_bar import LineBar
-from tqconsole.tui.widgets.live_table import LiveTable
+from tqconsole.tui.widgets.live_table import LiveTable, RowModel
 
 __all__ = ["OverviewScreen"]
 
 _TWO_COLUMNS = 150  # cells from which lists stand side by side
 _MINUTES = 5
+_ATTENTION = 6  # lines that what needs a look gets before anything else
+_ROOMY = 28  # lines below which one column has no room for the task names
 _LEGEND = 18
 _MOST_RUNNING = 100
 _NAMES_EVERY = 1.0
@@ -44,19 +46,21 @@ class OverviewScreen(ListScreen):
         source, symbols, insight = console.source, console.symbols, console.insight
         self.attention = attention_rows(symbols, self._now)
         self.queues = queue_rows(symbols, insight)
-        self.workers = WorkerBrief(source.state, symbols, source.facts)
+        self.fleet = WorkerBrief(source.state, symbols, source.facts)
         self.running = running_rows(symbols, self._now, source.state)
         self.names = name_rows(symbols, self._now)
-        self.attention.hints = ([Cell(f" {symbols.success} ", "success"), Cell("all quiet", "muted")],)
+        self.attention.hints = (
+            [Cell(f" {symbols.success} ", "success"), Cell("all quiet", "muted")],
+        )
         self.queues.hints = ([Cell(" learnt from the workers that take from them", "muted")],)
-        self.workers.hints = ([Cell(" none heard of: tq worker -A yourapp -E", "muted")],)
+        self.fleet.hints = ([Cell(" none heard of: tq worker -A yourapp -E", "muted")],)
         self.running.hints = ([Cell(" nothing", "muted")],)
         self.names.hints = ([Cell(" none yet", "muted")],)
         self.chart = LineBar(console.palette, id="chart")
-        models = {
+        models: dict[str, RowModel] = {
             "attention": self.attention,
             "queues": self.queues,
-            "workers": self.workers,
+            "workers": self.fleet,
             "running": self.running,
             "names": self.names,
         }
@@ -82,10 +86,6 @@ class OverviewScreen(ListScreen):
             yield self.panes["running"]
             yield self.panes["names"]
 
-    def badges(self) -> dict[str, str]:
-        """Tell how many groups of failures there are."""
-        return {}
-
     # Drawing
 
     def draw_body(self) -> None:
@@ -104,7 +104,7 @@ class OverviewScreen(ListScreen):
         self.attention.show(insight.attention)
         waiting = sorted(source.queues, key=lambda queue: (-(queue.ready or 0), queue.name))
         self.queues.show(waiting)
-        self.workers.update(now)
+        self.fleet.update(now)
         running = insight.running.longest_first()
         self.running.title = f"running now ({len(running)}), longest first"
         self.running.show(running[:_MOST_RUNNING])
@@ -128,7 +128,7 @@ class OverviewScreen(ListScreen):
             upper = max(rows["queues"], rows["workers"])
             lower = max(rows["running"], rows["names"])
             given = share(
-                room, [(rows["attention"], 3), (upper, 4), (chart, 5), (lower, 4)]
+                room, [(rows["attention"], _ATTENTION), (upper, 4), (chart, 5), (lower, 4)]
             )
             attention, upper, chart, lower = given
             heights = {"queues": upper, "workers": upper, "running": lower, "names": lower}
@@ -136,12 +136,12 @@ class OverviewScreen(ListScreen):
             given = share(
                 room,
                 [
-                    (rows["attention"], 3),
+                    (rows["attention"], _ATTENTION),
                     (rows["queues"], 3),
                     (rows["workers"], 3),
                     (chart, 4),
                     (rows["running"], 3),
-                    (rows["names"], 3),
+                    (rows["names"] if room >= _ROOMY else 0, 3),
                 ],
             )
             attention, queues, workers, chart, running, names = given
@@ -180,7 +180,10 @@ class OverviewScreen(ListScreen):
         ):
             value = console.source.state.rates[key].rate(console.now, 10)
             figures.append(
-                [Cell(f"  {name:<6}", "muted"), Cell(f"{rate(value):>6}/s", style if value else "muted")]
+                [
+                    Cell(f"  {name:<6}", "muted"),
+                    Cell(f"{rate(value):>6}/s", style if value else "muted"),
+                ]
             )
         for number, cells in enumerate(drawn):
             beside = figures[number] if number < len(figures) else []

@@ -203,6 +203,17 @@ class TaskActs(ConsoleScreen):
 
     # Copy
 
+    def do_failure_group(self) -> None:
+        """Go to the group of this task's failure."""
+        task = self.current()
+        group = self.console.insight.failures.of(task) if task is not None else None
+        if group is None:
+            self.say("this task has not failed")
+            return
+        if self.key == "task":
+            self.dismiss()
+        self.console.show_row("failures", group.key)
+
     def ask_copy(self, task: TaskInfo) -> None:
         """Ask what to copy of a task."""
         choices = {

@@ -67,6 +67,8 @@ class TasksScreen(TaskActs, ListScreen):
     def draw_body(self) -> None:
         """Take in what changed and draw it."""
         source = self.console.source
+        if self.rows.times != self.console.times:
+            self.rows.show_times(self.console.times)
         self.rows.update(self.console.now, source.link.gaps)
         self._arrange()
         self._explain_emptiness()
@@ -320,6 +322,10 @@ class TasksScreen(TaskActs, ListScreen):
             self.table.choose(None)
             self.table.set_follow(True)
         self.tick()
+
+    def rows_to_export(self) -> Sequence[object]:
+        """Return all matching tasks, oldest first."""
+        return self.rows.matching()
 
     # Marks
 

@@ -120,8 +120,10 @@ class WorkersScreen(ListScreen):
     # Looks
 
     def do_open(self) -> None:
-        """Show the worker's tasks."""
-        self.do_worker_tasks()
+        """Open the worker under the cursor."""
+        worker = self._chosen()
+        if worker is not None:
+            self.console.open_worker(worker.hostname)
 
     def do_worker_tasks(self) -> None:
         """Show the tasks of the worker under the cursor."""

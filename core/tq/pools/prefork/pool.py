@@ -442,7 +442,7 @@ class PreforkPool:
                 continue
             del self._handed[outcome.job_id], member.handed[entry.sequence]
             self._accept(entry, member.row.last_start)
-            self._events.append(Finished(outcome.job_id, outcome))
+            self._events.append(Finished(outcome.job_id, outcome, salvaged=True))
 
     def _disown(self, member: Member, exitcode: int) -> None:
         """Report a dead child's started jobs; hand out the others again."""
