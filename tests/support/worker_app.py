@@ -47,6 +47,14 @@ def mark(key, seconds=0.0):
     return key
 
 
+@app.task(name="works.mark_slowly_once")
+def mark_slowly_once(key):
+    """Take for ever the first time."""
+    if marks().hincrby("started", key, 1) == 1:
+        time.sleep(600)
+    marks().hincrby("ended", key, 1)
+
+
 @app.task(name="works.fail")
 def fail(text="boom"):
     raise ValueError(text)

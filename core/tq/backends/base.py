@@ -124,6 +124,10 @@ class Backend(Protocol):
         """Say how many parts a chord's header has; also clears the dispatch claim."""
         ...
 
+    def set_chord_sizes(self, sizes: Mapping[str, int]) -> None:
+        """Do `set_chord_size` for several groups, in one round trip where the server allows."""
+        ...
+
     def add_to_chord(self, group_id: str, count: int) -> None:
         """Say that a header got `count` more parts while it runs."""
         ...

@@ -156,6 +156,11 @@ class MemoryBackend:
             chord = self._chords.setdefault(group_id, _Chord())
             chord.size, chord.claim, chord.done = size, None, False
 
+    def set_chord_sizes(self, sizes: Mapping[str, int]) -> None:
+        """Do `set_chord_size` for several groups, in one round trip where the server allows."""
+        for group_id, size in sizes.items():
+            self.set_chord_size(group_id, size)
+
     def add_to_chord(self, group_id: str, count: int) -> None:
         """Say that a header got `count` more parts while it runs."""
         with self._lock:

@@ -188,14 +188,18 @@ class RedisBackend:
 
     def set_chord_size(self, group_id: str, size: int) -> None:
         """Say how many parts a header has; clears the claim of an earlier run."""
+        self.set_chord_sizes({group_id: size})
+
+    def set_chord_sizes(self, sizes: Mapping[str, int]) -> None:
+        """Say how many parts each of several headers has, in one round trip."""
         ttl = self._encoding.chord_ttl
-        with translate_errors(f"size of chord {group_id} not stored", ResultNotStored):
-            self._pool.pipeline(
-                [
-                    ("SET", self._group_key(group_id, ".s"), size, *(("EX", ttl) if ttl else ())),
-                    ("DEL", self._group_key(group_id, ".c")),
-                ]
-            )
+        expiry = ("EX", ttl) if ttl else ()
+        commands: list[tuple[Any, ...]] = []
+        for group_id, size in sizes.items():
+            commands.append(("SET", self._group_key(group_id, ".s"), size, *expiry))
+            commands.append(("DEL", self._group_key(group_id, ".c")))
+        with translate_errors(f"sizes of chords {', '.join(sizes)} not stored", ResultNotStored):
+            self._pool.pipeline(commands)
 
     def add_to_chord(self, group_id: str, count: int) -> None:
         """Say that a header got `count` more parts while it runs."""

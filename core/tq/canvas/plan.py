@@ -35,8 +35,8 @@ class Plan:
         """
         for group_id, record in self.groups.items():
             app.backend.save_group(group_id, record)
-        for group_id, size in self.sizes.items():
-            app.backend.set_chord_size(group_id, size)
+        if self.sizes:
+            app.backend.set_chord_sizes(self.sizes)
         if len(self.calls) == 1:
             self.calls[0].apply_async()
         elif self.calls:

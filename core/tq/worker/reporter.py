@@ -88,7 +88,8 @@ class Reporter:
 
     def _started(self, report: Report) -> None:
         request = _of(report)
-        self._emitter.send("task-started", uuid=request.id)
+        # Starts are read from shared memory now and then: the event tells when it was.
+        self._emitter.send("task-started", uuid=request.id, timestamp=request.time_start)
         logger.debug("Task accepted: %s pid:%r", request.name, request.pid)
 
     def _succeeded(self, report: Report) -> None:
