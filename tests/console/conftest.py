@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -92,8 +93,10 @@ def console() -> Opener:
         *,
         size: tuple[int, int] = (80, 24),
         config: ConsoleConfig | None = None,
+        screen: str = "tasks",
     ) -> AsyncIterator[Console]:
         source = source or demo_cluster()
+        config = replace(config or ConsoleConfig(), screen=screen)
         app = ConsoleApp(source, config, clock=source.clock, ticking=False)
         async with app.run_test(size=size) as pilot:
             running = Console(app, source, pilot)

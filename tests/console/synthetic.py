@@ -27,7 +27,7 @@ TRACEBACK = """Traceback (most recent call last):
 billing.errors.CardDeclined: insufficient_funds
 """
 
-READS = frozenset({"ping", "active", "stats", "active_queues", "registered"})
+READS = frozenset({"ping", "active", "stats", "active_queues", "registered", "conf"})
 
 
 class Clock:
@@ -106,9 +106,10 @@ class SyntheticSource:
         return sent
 
     def answer(
-        self, sent: SentCommand, node: str, text: str = "ok", ok: bool = True, after: float = 0.014
-    ) -> None:
-        sent.answers.append(Answer(node, ok, text, after, late=after > sent.timeout))
+        self, sent: SentCommand, node: str, text: str = "ok", ok: bool = True, after: float = 0.014,
+        value: Any = None,
+    ) -> None:  # fmt: skip
+        sent.answers.append(Answer(node, ok, text, after, after > sent.timeout, value))
 
     def disconnect(self, attempt: int = 2) -> None:
         self.link = replace(

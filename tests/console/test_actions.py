@@ -8,16 +8,22 @@ from tqconsole.tui.commands import CommandError, parse_command
 from tqconsole.tui.model.equivalents import control_line
 from tqconsole.tui.screens.base import ConsoleScreen
 from tqconsole.tui.screens.control_log import ControlLogScreen
+from tqconsole.tui.screens.failures import FailuresScreen
 from tqconsole.tui.screens.help import HelpScreen
+from tqconsole.tui.screens.overview import OverviewScreen
 from tqconsole.tui.screens.queues import QueuesScreen
 from tqconsole.tui.screens.replies import RepliesScreen
 from tqconsole.tui.screens.task_detail import TaskScreen
 from tqconsole.tui.screens.tasks import TasksScreen
+from tqconsole.tui.screens.worker_detail import WorkerScreen
 from tqconsole.tui.screens.workers import WorkersScreen
 
 CLASSES: dict[str, type[ConsoleScreen]] = {
     kind.key: kind
-    for kind in (TasksScreen, WorkersScreen, QueuesScreen, ControlLogScreen, TaskScreen, RepliesScreen, HelpScreen)
+    for kind in (
+        OverviewScreen, TasksScreen, WorkersScreen, QueuesScreen, FailuresScreen, ControlLogScreen,
+        TaskScreen, WorkerScreen, RepliesScreen, HelpScreen,
+    )
 }  # fmt: skip
 
 

@@ -15,12 +15,12 @@ SIZES = ((80, 24), (40, 10), (160, 48), (300, 100), (23, 7))
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_random_keys_and_sizes_break_nothing(console, seed: int) -> None:
     chance = random.Random(seed)
     source = demo_cluster(200)
     async with console(source) as c:
-        for step in range(150):
+        for step in range(60):
             source.clock.now += chance.random()
             for number in range(chance.randrange(20)):
                 name, queue, runtime = chance.choice(NAMES)

@@ -12,11 +12,12 @@ from tests.support.processes import Process, celery_worker, tq_worker
 from tests.support.services import RedisServer, redis_server
 from tq import TQ
 from tqconsole.tui.app import ConsoleApp
+from tqconsole.tui.config import ConsoleConfig
 from tqconsole.tui.live import LiveSource
 from tqconsole.tui.screens.replies import RepliesScreen
 from tqconsole.tui.screens.tasks import TasksScreen
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def worker(request: pytest.FixtureRequest, server: RedisServer) -> Iterator[Proc
         yield process
 
 
-async def until(app: ConsoleApp, condition: Callable[[], bool], within: float = 20.0) -> None:
+async def until(app: ConsoleApp, condition: Callable[[], bool], within: float = 60.0) -> None:
     """Let frames pass until something is so."""
     deadline = time.monotonic() + within
     while True:
@@ -72,7 +73,7 @@ async def test_a_live_cluster_is_shown_and_commanded(
     before = keys_of(server)
     client = make_app("client", broker=server.url, backend=server.url)
     source = LiveSource(make_app("console", broker=server.url))
-    app = ConsoleApp(source, ticking=False)
+    app = ConsoleApp(source, ConsoleConfig(screen="tasks"), ticking=False)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(app, lambda: "w1@live" in source.state.workers)
         facts = source.facts
@@ -129,7 +130,7 @@ async def test_a_broker_that_does_not_answer_is_reported_and_commands_are_refuse
 def test_the_context_is_the_host_and_never_the_password(make_app: Callable[..., TQ]) -> None:
     source = LiveSource(make_app("console", broker="redis://:secret@127.0.0.1:1/0"), context=None)
     source.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while source.link.error is None and time.monotonic() < deadline:
         source.drain(time.time())
     source.stop()

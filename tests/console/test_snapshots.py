@@ -9,15 +9,19 @@ from textual.pilot import Pilot
 from tests.console.synthetic import SyntheticSource, demo_cluster
 from tqconsole.tui.app import ConsoleApp
 from tqconsole.tui.config import ConsoleConfig
-from tqconsole.tui.model.facts import Gap
+from tqconsole.tui.model.facts import Gap, QueueFacts
 
 pytestmark = pytest.mark.timeout(120)
 
 SIZES = [(80, 24), (160, 48)]
+SMALL = SIZES[:1]
 Drive = Callable[[Pilot[int]], Awaitable[None]]
 
 
-def console(source: SyntheticSource, config: ConsoleConfig | None = None) -> ConsoleApp:
+def console(
+    source: SyntheticSource, config: ConsoleConfig | None = None, screen: str = "tasks"
+) -> ConsoleApp:
+    config = replace(config or ConsoleConfig(), screen=screen)
     return ConsoleApp(source, config, clock=source.clock, ticking=False)
 
 
@@ -42,7 +46,7 @@ def keys(*pressed: str, then: Callable[[ConsoleApp], None] | None = None) -> Dri
 
 
 def check(snap, source: SyntheticSource, size: tuple[int, int], drive: Drive, **options) -> None:
-    app = console(source, options.get("config"))
+    app = console(source, options.get("config"), options.get("screen", "tasks"))
     assert snap(app, terminal_size=size, run_before=drive)
 
 
@@ -51,7 +55,7 @@ def test_tasks(snap_compare, size: tuple[int, int]) -> None:
     check(snap_compare, demo_cluster(120), size, keys("j", "j", "j"))
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SMALL)
 def test_tasks_paused_filtered_marked(snap_compare, size: tuple[int, int]) -> None:
     source = demo_cluster(400)
 
@@ -62,7 +66,7 @@ def test_tasks_paused_filtered_marked(snap_compare, size: tuple[int, int]) -> No
     check(snap_compare, source, size, keys(*typed, "j", "space", "space", "p", then=arrive))
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SMALL)
 def test_workers(snap_compare, size: tuple[int, int]) -> None:
     check(snap_compare, demo_cluster(120), size, keys("3", "j"))
 
@@ -81,20 +85,20 @@ def test_task_detail(snap_compare, size: tuple[int, int]) -> None:
     check(snap_compare, source, size, keys("j", "t"))
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SMALL)
 def test_confirmation_on_one_line(snap_compare, size: tuple[int, int]) -> None:
     source = demo_cluster(40)
     source.task("7f3a1c02-5b1e", "billing.charge", outcome="received", ago=0.5)
     check(snap_compare, source, size, keys("j", "C"))
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SMALL)
 def test_confirmation_in_a_window(snap_compare, size: tuple[int, int]) -> None:
     typed = ("slash", *"state", "colon", *"received", "comma", *"sent", "enter")
     check(snap_compare, demo_cluster(200), size, keys(*typed, "asterisk", "C", "1"))
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SMALL)
 def test_reply_panel(snap_compare, size: tuple[int, int]) -> None:
     source = demo_cluster(40)
     source.task("7f3a1c02-5b1e", "billing.charge", outcome="received", ago=0.5)
@@ -110,7 +114,7 @@ def test_reply_panel(snap_compare, size: tuple[int, int]) -> None:
     check(snap_compare, source, size, keys("j", "C", "y", then=replies))
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SMALL)
 def test_nothing_yet(snap_compare, size: tuple[int, int]) -> None:
     source = SyntheticSource()
     source.worker("w1@node1")
@@ -168,3 +172,58 @@ def test_no_colour(snap_compare, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_production_is_red(snap_compare) -> None:
     check(snap_compare, demo_cluster(40, context="prod-eu", read_only=True), (80, 24), keys("j"))
+
+
+def busy_cluster() -> SyntheticSource:
+    """A cluster with queues that grow, lie fallow and drain, and half a minute of counts of them."""
+    source = demo_cluster(120)
+    begin = source.clock.now
+    for series, share in (("succeeded", 1), ("failed", 12), ("sent", 1), ("retried", 20)):
+        for second in range(300):
+            height = 20 + second % 40
+            source.state.rates[series].add(begin - 300 + second, height // share)
+    return source
+
+
+def watched(source: SyntheticSource) -> Callable[[ConsoleApp], None]:
+    """Let half a minute pass in which the queues are counted."""
+
+    def watch(app: ConsoleApp) -> None:
+        begin = source.clock.now
+        for step in range(0, 31, 5):
+            source.clock.now = begin + step
+            for name in ("w1@node1", "w2@node1", "w4@node3", "w5@node2", "w6@node2"):
+                beat = {"freq": 2.0, "active": 3, "loadavg": [0.5, 0.5, 0.5]}
+                source.event("worker-heartbeat", hostname=name, **beat)
+            now = source.clock.now
+            source.queues = [
+                QueueFacts("billing", ready=0, consumers=2, as_of=now),
+                QueueFacts("default", ready=212 - 3 * step, consumers=5, as_of=now),
+                QueueFacts("legacy", ready=7, consumers=0, as_of=now),
+                QueueFacts("mail", ready=12_000 + 18 * step, consumers=3, as_of=now),
+            ]
+            app.frame()
+
+    return watch
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (160, 48), (40, 10)])
+def test_overview(snap_compare, size: tuple[int, int]) -> None:
+    source = busy_cluster()
+    check(snap_compare, source, size, keys("j", then=watched(source)), screen="overview")
+
+
+def test_overview_in_ascii(snap_compare) -> None:
+    source = busy_cluster()
+    config = ConsoleConfig(ascii_only=True)
+    drive = keys("j", then=watched(source))
+    check(snap_compare, source, (80, 24), drive, screen="overview", config=config)
+
+
+@pytest.mark.parametrize("size", SMALL)
+def test_failures(snap_compare, size: tuple[int, int]) -> None:
+    check(snap_compare, demo_cluster(200), size, keys("j"), screen="failures")
+
+
+def test_worker_detail(snap_compare) -> None:
+    check(snap_compare, demo_cluster(120), (80, 24), keys("j", "enter"), screen="workers")

@@ -28,9 +28,9 @@ async def test_what_is_unknown_is_a_question_mark_and_not_a_zero(console) -> Non
         assert " ? " in line
 
 
-async def test_enter_shows_the_tasks_of_the_worker(console) -> None:
+async def test_t_shows_the_tasks_of_the_worker(console) -> None:
     async with console() as c:
-        await c.press("3", "j", "enter")
+        await c.press("3", "j", "t")
         assert c.screen.key == "tasks"
         assert c.screen.rows.filter.source == 'worker="w2@node1"'
         assert {task.worker for task in c.screen.rows.matching()} == {"w2@node1"}

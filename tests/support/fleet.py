@@ -25,6 +25,9 @@ for _, key in ipairs(call('KEYS', 'celery*')) do
     return 0
   end
 end
+for _, key in ipairs(call('KEYS', 'tq:c:*:inbox:*')) do
+  if call('LLEN', key) > 0 then return 0 end
+end
 for _, key in ipairs(call('KEYS', 'tq:c:*:started')) do
   if call('HLEN', key) > 0 then return 0 end
 end

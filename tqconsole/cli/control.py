@@ -1,6 +1,6 @@
 """`tq control`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,8 +9,22 @@ from tq.wire.command import Reply
 from tqconsole.cli import exits
 from tqconsole.cli.inspect import number, unknown
 from tqconsole.cli.options import Globals, app_options, load_app
-from tqconsole.cli.output import Printer, note, output_options
-from tqconsole.cli.remote import Row, ask, exit_code, print_answers, remote_options
+from tqconsole.cli.output import Printer, note, worker_output_options
+from tqconsole.cli.remote import (
+    Row,
+    ask_unless_unknown,
+    destinations,
+    exit_code,
+    keywords,
+    print_answers,
+    print_as_celery,
+    print_timings,
+    remote_options,
+)
+from tqconsole.cli.worker_commands import own_commands
+
+if TYPE_CHECKING:
+    from tq import TQ
 
 __all__ = ["COMMANDS", "command"]
 
@@ -73,7 +87,20 @@ def _renamed(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Give arguments the names that workers know (`revoke` takes ids as `task_id`)."""
     if "ids" in arguments:
         arguments["task_id"] = arguments.pop("ids")
+    if "headers" in arguments:
+        arguments["headers"] = _stamps(arguments["headers"])
     return arguments
+
+
+def _stamps(pairs: list[str]) -> dict[str, list[str]]:
+    """Read `key=value` pairs; a key given twice has both values."""
+    stamps: dict[str, list[str]] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (equals and key):
+            raise click.UsageError(f"revoke_by_stamped_headers: {pair!r} is not key=value")
+        stamps.setdefault(key, []).append(value)
+    return stamps
 
 
 def _rows(reply: Reply) -> list[Row]:
@@ -82,36 +109,30 @@ def _rows(reply: Reply) -> list[Row]:
     return [{"worker": reply.node, "reply": text, "ms": f"{reply.elapsed * 1000:.0f}"}]
 
 
-def list_commands(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
-    """Print the commands and stop (`--list`)."""
-    if not value or ctx.resilient_parsing:
-        return
+def list_commands(given: Globals, timeout: float) -> int:
+    """Print the commands: tq's, then what the workers have of their own, where any answers."""
     for name, (parameters, required, text) in COMMANDS.items():
         words = [
             f"{p.upper()}{'...' if p in _REST else ''}" if i < required else f"[{p.upper()}]"
             for i, p in enumerate(parameters)
         ]
         click.echo(f"{' '.join([name, *words]):<52} {text}")
-    ctx.exit()
+    for usage, text in own_commands(given, "control", set(COMMANDS), timeout):
+        click.echo(f"{usage:<52} {text}")
+    return exits.OK
 
 
 @click.command("control", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--list",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=list_commands,
-    help="List the commands.",
-)
-@click.argument("name", metavar="COMMAND")
+@click.option("--list", "listing", is_flag=True, help="List the commands, the workers' own too.")
+@click.argument("name", metavar="COMMAND", required=False)
 @click.argument("words", metavar="[ARGS]...", nargs=-1)
 @remote_options
-@output_options
+@worker_output_options
 @app_options
 def command(
     given: Globals,
-    name: str,
+    listing: bool,
+    name: str | None,
     words: tuple[str, ...],
     destination: tuple[str, ...],
     timeout: float,
@@ -119,25 +140,46 @@ def command(
     output: str | None,
     as_json: bool,
 ) -> int:
-    """Tell workers what to do. `tq control --list` shows the commands and their arguments."""
-    if name not in COMMANDS:
-        raise unknown("control", name, list(COMMANDS))
-    arguments = arguments_of(name, words)
+    """Tell workers what to do. `tq control --list` shows the commands and their arguments.
+
+    A command of the workers' own takes its arguments as key=value; values are JSON, else text.
+    """
+    if listing:
+        return list_commands(given, timeout)
+    if name is None:
+        raise click.UsageError("which command? See --list")
+    missing = unknown("control", name, list(COMMANDS))
+    arguments = (
+        arguments_of(name, words) if name in COMMANDS else keywords(name, words, missing)
+    )
     if given.read_only:
         raise CommandRefused(f"{name}: refused, this is a read-only session")
     app = load_app(given)
     if timeout == 0 or name == "shutdown":
-        app.control.mailbox.cast(name, arguments, destination=list(destination) or None)
-        note(
-            "shutdown sent; workers do not reply to it" if name == "shutdown" else "sent",
-            given.quiet,
-        )
-        return exits.OK
-    answers = ask(app, name, arguments, destination, timeout)
+        return _cast(app, name, arguments, destination, given.quiet)
+    answers = ask_unless_unknown(app, name, arguments, destination, timeout, missing)
+    if given.verbose:
+        print_timings(answers)
+    printer = Printer(output, as_json, color=given.wants_color)
+    if printer.form == "celery":
+        return print_as_celery(answers, quiet=given.quiet, count=False)
     code = exit_code(answers, expect)
-    printer = Printer(output, as_json)
     if printer.form == "json":
         printer.value([{reply.node: reply.value} for reply in answers.replies])
         return code
     print_answers(answers, printer, ("worker", "reply", "ms"), _rows, quiet=given.quiet)
     return code
+
+
+def _cast(
+    app: "TQ", name: str, arguments: dict[str, Any], destination: tuple[str, ...], quiet: bool
+) -> int:
+    """Send a command without waiting for replies."""
+    names, unmatched = destinations(app, destination)
+    for pattern in unmatched:
+        note(f"{pattern}: no worker of that name is known")
+    if unmatched and not names:
+        return exits.NOTHING
+    app.control.mailbox.cast(name, arguments, destination=names or None)
+    note("shutdown sent; workers do not reply to it" if name == "shutdown" else "sent", quiet)
+    return exits.PARTIAL if unmatched else exits.OK

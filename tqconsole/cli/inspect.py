@@ -2,136 +2,42 @@
 
 import difflib
 import time
-from collections.abc import Callable
 from typing import Any
 
 import click
 
-from tq.wire.command import Reply
+from tq.errors import CommandRefused
+from tqconsole.cli import exits
+from tqconsole.cli.inspect_rows import COMMANDS
 from tqconsole.cli.options import Globals, app_options, load_app
-from tqconsole.cli.output import Printer, output_options
-from tqconsole.cli.remote import Row, ask, exit_code, print_answers, remote_options
+from tqconsole.cli.output import Printer, worker_output_options
+from tqconsole.cli.remote import (
+    Answers,
+    Row,
+    ask,
+    ask_unless_unknown,
+    exit_code,
+    keywords,
+    print_answers,
+    print_as_celery,
+    print_timings,
+    remote_options,
+)
+from tqconsole.cli.select import Choice, select_options, task_of
+from tqconsole.cli.worker_commands import own_commands
+from tqconsole.tui.model.task_fields import Context
 
-__all__ = ["COMMANDS", "command"]
+__all__ = ["COMMANDS", "arguments_of", "command", "number", "unknown"]
 
 _YES = {"yes", "true", "1", "on", "y"}
-
-
-def _task_rows(reply: Reply) -> list[Row]:
-    return [_task_row(reply.node, task) for task in _list(reply.value)]
-
-
-def _task_row(node: str, task: Row) -> Row:
-    began = task.get("time_start")
-    return {
-        **task,
-        "worker": node,
-        "elapsed": f"{time.time() - began:.1f}s" if isinstance(began, int | float) else None,
-        "pid": task.get("worker_pid"),
+# What only `tq control` may call, whatever a worker would do on `tq inspect`.
+_CHANGES = frozenset(
+    {
+        "add_consumer", "autoscale", "cancel_consumer", "disable_events", "election",
+        "enable_events", "heartbeat", "pool_grow", "pool_restart", "pool_shrink", "rate_limit",
+        "revoke", "revoke_by_stamped_headers", "shutdown", "terminate", "time_limit",
     }
-
-
-def _scheduled_rows(reply: Reply) -> list[Row]:
-    return [
-        {**_task_row(reply.node, entry.get("request") or {}), "eta": entry.get("eta")}
-        for entry in _list(reply.value)
-    ]
-
-
-def _queue_rows(reply: Reply) -> list[Row]:
-    return [
-        {
-            **queue,
-            "worker": reply.node,
-            "queue": queue.get("name"),
-            "exchange": (queue.get("exchange") or {}).get("name"),
-            "type": (queue.get("exchange") or {}).get("type"),
-        }
-        for queue in _list(reply.value)
-    ]
-
-
-def _stats_rows(reply: Reply) -> list[Row]:
-    stats = reply.value if isinstance(reply.value, dict) else {}
-    pool = stats.get("pool") or {}
-    return [
-        {
-            **stats,
-            "worker": reply.node,
-            "pool": str(pool.get("implementation", "")).rpartition(".")[2].rpartition(":")[2],
-            "slots": pool.get("max-concurrency"),
-            "prefetch": stats.get("prefetch_count"),
-            "tasks": sum(count for count in (stats.get("total") or {}).values()),
-        }
-    ]
-
-
-def _query_rows(reply: Reply) -> list[Row]:
-    found = reply.value if isinstance(reply.value, dict) else {}
-    return [
-        {**_task_row(reply.node, task), "id": task_id, "state": state}
-        for task_id, (state, task) in found.items()
-    ]
-
-
-def _ok_rows(reply: Reply) -> list[Row]:
-    value = reply.value
-    text = value.get("ok", value) if isinstance(value, dict) else value
-    return [{"worker": reply.node, "reply": text, "ms": f"{reply.elapsed * 1000:.0f}"}]
-
-
-def _named(column: str) -> Callable[[Reply], list[Row]]:
-    def rows(reply: Reply) -> list[Row]:
-        return [{"worker": reply.node, column: value} for value in _list(reply.value)]
-
-    return rows
-
-
-def _value_rows(reply: Reply) -> list[Row]:
-    if isinstance(reply.value, dict):
-        return [{"worker": reply.node, "key": k, "value": v} for k, v in reply.value.items()]
-    return [{"worker": reply.node, "key": "", "value": reply.value}]
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-_TASK = ("worker", "id", "name", "elapsed", "pid", "args", "kwargs")
-
-# name -> (columns, rows of one reply, arguments on the command line, what it tells)
-COMMANDS: dict[str, tuple[tuple[str, ...], Callable[[Reply], list[Row]], str, str]] = {
-    "active": (_TASK, _task_rows, "", "tasks that run"),
-    "reserved": (_TASK, _task_rows, "", "tasks taken, not started"),
-    "scheduled": (
-        ("worker", "eta", "id", "name", "args", "kwargs"),
-        _scheduled_rows,
-        "",
-        "tasks that wait for their time",
-    ),
-    "revoked": (("worker", "id"), _named("id"), "", "ids of revoked tasks"),
-    "registered": (("worker", "task"), _named("task"), "[ATTR]...", "tasks a worker knows"),
-    "active_queues": (
-        ("worker", "queue", "exchange", "type", "routing_key"),
-        _queue_rows,
-        "",
-        "queues a worker takes from",
-    ),
-    "stats": (
-        ("worker", "pool", "slots", "tasks", "prefetch", "uptime", "pid"),
-        _stats_rows,
-        "",
-        "pool, counters, resources",
-    ),
-    "query_task": (("state", *_TASK), _query_rows, "ID...", "where these tasks are"),
-    "ping": (("worker", "reply", "ms"), _ok_rows, "", "who is there"),
-    "report": (("worker", "reply"), _ok_rows, "", "versions and settings, for a bug report"),
-    "clock": (("worker", "key", "value"), _value_rows, "", "the logical clock"),
-    "conf": (("worker", "key", "value"), _value_rows, "[DEFAULTS]", "settings; with defaults: yes"),
-    "memsample": (("worker", "key", "value"), _value_rows, "", "memory in use"),
-    "memdump": (("worker", "reply"), _ok_rows, "[N]", "memory samples taken so far"),
-    "objgraph": (("worker", "key", "value"), _value_rows, "[TYPE [N [DEPTH]]]", "object graph"),
-}
+)  # fmt: skip
 
 
 def arguments_of(name: str, words: tuple[str, ...]) -> dict[str, Any]:
@@ -154,7 +60,7 @@ def arguments_of(name: str, words: tuple[str, ...]) -> dict[str, Any]:
         kinds = zip(("type", "num", "max_depth"), words, strict=False)
         return {key: word if key == "type" else number(name, word) for key, word in kinds}
     if words:
-        raise click.UsageError(f"{name} takes {'at most ' if name == 'conf' else 'no '}arguments")
+        raise click.UsageError(f"{name}: too many arguments: {' '.join(words)}")
     return {}
 
 
@@ -173,49 +79,81 @@ def unknown(kind: str, name: str, known: list[str]) -> click.UsageError:
     return click.UsageError(f"No such {kind} command '{name}'.{hint}")
 
 
-def list_commands(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
-    """Print the commands and stop (`--list`)."""
-    if not value or ctx.resilient_parsing:
-        return
-    for name, (_, _, arguments, text) in COMMANDS.items():
-        click.echo(f"{f'{name} {arguments}'.strip():<34} {text}")
-    ctx.exit()
-
-
 @click.command("inspect", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--list",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=list_commands,
-    help="List the commands.",
-)
-@click.argument("name", metavar="COMMAND")
+@click.option("--list", "listing", is_flag=True, help="List the commands, the workers' own too.")
+@click.argument("name", metavar="COMMAND", required=False)
 @click.argument("words", metavar="[ARGS]...", nargs=-1)
 @remote_options
-@output_options
+@worker_output_options
+@select_options
 @app_options
 def command(
     given: Globals,
-    name: str,
+    listing: bool,
+    name: str | None,
     words: tuple[str, ...],
     destination: tuple[str, ...],
     timeout: float,
     expect: str | None,
     output: str | None,
     as_json: bool,
+    choice: Choice,
 ) -> int:
     """Ask workers what they do and know; changes nothing.
 
     COMMAND is one of active, reserved, scheduled, revoked, registered, active_queues, stats,
-    query_task, ping, report, clock, conf, memsample, memdump, objgraph.
+    query_task, ping, report, clock, conf, memsample, memdump, objgraph, or an inspect command of
+    the workers' own with key=value arguments.
     """
-    if name not in COMMANDS:
-        raise unknown("inspect", name, list(COMMANDS))
-    columns, rows, _, _ = COMMANDS[name]
-    arguments = arguments_of(name, words)
-    answers = ask(load_app(given), name, arguments, destination, timeout)
+    if listing:
+        return list_commands(given, timeout)
+    if name is None:
+        raise click.UsageError("which command? See --list")
+    matching = choice.filter  # read before anything is sent
+    answers = _ask(given, name, words, destination, timeout)
+    if given.verbose:
+        print_timings(answers)
+    printer = Printer(output, as_json, color=given.wants_color)
+    if printer.form == "celery":
+        return print_as_celery(answers, quiet=given.quiet)
     code = exit_code(answers, expect)
-    print_answers(answers, Printer(output, as_json), columns, rows, quiet=given.quiet)
+    columns, rows, _, _ = COMMANDS.get(name, COMMANDS["report"])
+
+    def choose(found: list[Row]) -> list[Row]:
+        context = Context(time.time())
+        kept = [row for row in found if matching.test(task_of(row), context)]
+        return choice.arranged(kept, columns)
+
+    shown = choice.names or columns
+    chooser = choose if choice.given else None
+    print_answers(answers, printer, shown, rows, quiet=given.quiet, choose=chooser)
     return code
+
+
+def _ask(
+    given: Globals,
+    name: str,
+    words: tuple[str, ...],
+    destination: tuple[str, ...],
+    timeout: float,
+) -> Answers:
+    """Send a command of ours, or one that perhaps the workers know."""
+    if name in COMMANDS:
+        arguments = arguments_of(name, words)
+        return ask(load_app(given), name, arguments, destination, timeout)
+    missing = unknown("inspect", name, list(COMMANDS))
+    if name in _CHANGES:
+        raise click.UsageError(f"{name} is a control command: tq control {name}")
+    arguments = keywords(name, words, missing)
+    if given.read_only:
+        raise CommandRefused(f"{name}: refused, this is a read-only session")
+    return ask_unless_unknown(load_app(given), name, arguments, destination, timeout, missing)
+
+
+def list_commands(given: Globals, timeout: float) -> int:
+    """Print the commands: tq's, then what the workers have of their own, where any answers."""
+    for name, (_, _, arguments, text) in COMMANDS.items():
+        click.echo(f"{f'{name} {arguments}'.strip():<34} {text}")
+    for usage, text in own_commands(given, "inspect", set(COMMANDS), timeout):
+        click.echo(f"{usage:<34} {text}")
+    return exits.OK

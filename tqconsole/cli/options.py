@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tq.errors import ConfigError
+from tqconsole.cli.output import wants_color
 
 if TYPE_CHECKING:
     from tq import TQ
@@ -27,6 +28,7 @@ class Globals:
         app: `-A`: module, `module:attribute` or package.
         broker: `-b`: URL; None leaves it to the app's settings, the environment, the embedded one.
         color: `auto`, `always` or `never`.
+        verbose: Say more on stderr: how long answers took.
     """
 
     app: str | None = None
@@ -37,7 +39,13 @@ class Globals:
     color: str = "auto"
     no_color: bool = False
     quiet: bool = False
+    verbose: bool = False
     read_only: bool = False
+
+    @property
+    def wants_color(self) -> bool:
+        """Whether tables are coloured."""
+        return wants_color(self.color, self.no_color)
 
     def merged(self, later: dict[str, Any]) -> "Globals":
         """Return these options with those given behind the command in front of them."""
@@ -52,6 +60,7 @@ _SHARED = [
     click.option("--config", metavar="MODULE", help="Module with settings."),
     click.option("-C", "--no-color", is_flag=True, help="No colour."),
     click.option("-q", "--quiet", is_flag=True, help="Data only: no notes on stderr."),
+    click.option("-v", "--verbose", is_flag=True, help="Say how long answers took, on stderr."),
 ]
 _GLOBAL = [
     *_SHARED,
@@ -71,7 +80,7 @@ _GLOBAL = [
         help="Refuse whatever changes the cluster.",
     ),
 ]
-_SHARED_NAMES = ("app", "broker", "result_backend", "config", "no_color", "quiet")
+_SHARED_NAMES = ("app", "broker", "result_backend", "config", "no_color", "quiet", "verbose")
 
 
 def _apply(options: Sequence[Callable[[Any], Any]], function: Any) -> Any:

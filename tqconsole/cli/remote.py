@@ -1,6 +1,8 @@
 """Asking workers from the command line: who is asked, who answered, who did not."""
 
+import difflib
 import fnmatch
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,14 +11,26 @@ import click
 
 from tq.errors import NoReplyError
 from tq.wire.command import Reply
-from tqconsole.cli import exits
+from tqconsole.cli import celery_text, exits
 from tqconsole.cli.options import split_names
 from tqconsole.cli.output import Printer, note
 
 if TYPE_CHECKING:
     from tq import TQ
 
-__all__ = ["Answers", "Row", "ask", "exit_code", "print_answers", "remote_options"]
+__all__ = [
+    "Answers",
+    "Row",
+    "ask",
+    "ask_unless_unknown",
+    "destinations",
+    "exit_code",
+    "keywords",
+    "print_answers",
+    "print_as_celery",
+    "print_timings",
+    "remote_options",
+]
 
 Row = dict[str, Any]
 
@@ -31,6 +45,7 @@ class Answers:
         unknown: Destinations that no known worker matches.
         timeout: Seconds that were waited at most.
         absent: The broker says that nobody else was listening: who is missing is not there.
+        known: Who has a mailbox on the broker, as far as it can tell.
     """
 
     replies: list[Reply]
@@ -39,13 +54,20 @@ class Answers:
     timeout: float
     unknown: list[str] = field(default_factory=list)
     absent: bool = False
+    known: list[str] = field(default_factory=list)
 
-    @property
-    def silence(self) -> str:
+    def silence(self, name: str) -> str:
         """Return why somebody did not answer, as far as that is known."""
         if self.absent:
-            return "not there: no worker of that name listens"
+            return f"not there: no worker of that name listens{self._hint(name)}"
         return f"no reply in {self.timeout:g} s (busy, or another host's name?)"
+
+    def _hint(self, name: str) -> str:
+        """Suggest a worker of nearly that name, or of that name on another host."""
+        others = [node for node in self.known if node != name]
+        near = [node for node in others if "@" not in name and name in node.split("@")]
+        near = near or difflib.get_close_matches(name, others, n=1)
+        return f" (did you mean {near[0]}?)" if near else ""
 
     @property
     def missing(self) -> list[str]:
@@ -59,6 +81,20 @@ class Answers:
         return [reply for reply in self.replies if error_of(reply.value) is not None]
 
 
+class _Seconds(click.FloatRange):
+    """Seconds from 0 to a day; `nan` is neither."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return a float, or fail with one line."""
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return number
+
+
+_seconds = _Seconds(min=0, max=86400)
+
+
 def remote_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `-d`, `-t` and `--expect`."""
     function = click.option(
@@ -67,7 +103,7 @@ def remote_options(function: Callable[..., Any]) -> Callable[..., Any]:
         help="Which replies count as success; all named destinations by default, else any.",
     )(function)
     function = click.option(
-        "-t", "--timeout", type=click.FloatRange(min=0, max=86400), default=1.0, show_default=True,
+        "-t", "--timeout", type=_seconds, default=1.0, show_default=True,
         help="Seconds to wait at most; ends early when all expected have answered.",
     )(function)  # fmt: skip
     return click.option(
@@ -91,10 +127,7 @@ def ask(
     Raises:
         BrokerConnectionError: The broker does not answer.
     """
-    namespace = app.conf.control_exchange
-    bound = app.broker.bindings(f"{namespace}.pidbox")
-    suffix = f".{namespace}.pidbox"
-    known = sorted(queue.removesuffix(suffix) for _, queue in bound if queue.endswith(suffix))
+    known = sorted(app.control.bound())
     names, unknown = resolve(split_names(tuple(destination)), known)
     call = app.control.mailbox.start(
         method,
@@ -106,7 +139,53 @@ def ask(
     )
     replies = sorted(call.wait(), key=lambda reply: reply.node)
     absent = call.delivered is not None and call.delivered <= len(replies)
-    return Answers(replies, names or known, bool(destination), timeout, unknown, absent)
+    return Answers(replies, names or known, bool(destination), timeout, unknown, absent, known)
+
+
+def ask_unless_unknown(
+    app: "TQ",
+    method: str,
+    arguments: dict[str, Any],
+    destination: Sequence[str],
+    timeout: float,
+    unknown: click.UsageError,
+) -> Answers:
+    """Send a command that perhaps only the workers know; see `ask`.
+
+    Raises:
+        UsageError: `unknown`, when everybody who answered says that there is no such command.
+    """
+    answers = ask(app, method, arguments, destination, timeout)
+    refusal = repr(KeyError(method))
+    errors = [error_of(reply.value) for reply in answers.replies]
+    if errors and all(error == refusal for error in errors):
+        raise unknown
+    return answers
+
+
+def keywords(name: str, words: Sequence[str], unknown: click.UsageError) -> dict[str, Any]:
+    """Read `key=value` arguments of a command of the workers' own; values are JSON, else text.
+
+    Raises:
+        UsageError: `unknown`, when a word is no pair: then the name was a slip of the finger.
+    """
+    arguments: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not (equals and key.isidentifier()):
+            raise unknown
+        try:
+            arguments[key] = json.loads(value)
+        except ValueError:
+            arguments[key] = value
+    return arguments
+
+
+def destinations(app: "TQ", destination: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the workers that `-d` names, and the patterns in it that nothing matched."""
+    if not destination:
+        return [], []
+    return resolve(split_names(tuple(destination)), sorted(app.control.bound()))
 
 
 def resolve(wanted: Sequence[str], known: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -172,6 +251,7 @@ def print_answers(
     rows: Callable[[Reply], list[Row]],
     *,
     quiet: bool,
+    choose: Callable[[list[Row]], list[Row]] | None = None,
 ) -> None:
     """Print the replies in the chosen form, and on stderr who is missing.
 
@@ -181,24 +261,50 @@ def print_answers(
         columns: Columns of the table.
         rows: Turns one reply that is no error into rows.
         quiet: No notes.
+        choose: Chooses among the rows; then the JSON forms print rows too.
     """
     good = [reply for reply in answers.replies if error_of(reply.value) is None]
-    if printer.form == "json":
+    found = [row for reply in good for row in rows(reply)]
+    if choose is not None:
+        printer.rows(columns, choose(found))
+    elif printer.form == "json":
         printer.value({reply.node: reply.value for reply in answers.replies})
     elif printer.form == "jsonl":
         for line in _lines(answers):
             printer.line(line)
     elif good:
-        printer.rows(columns, [row for reply in good for row in rows(reply)])
+        printer.rows(columns, found)
     for reply in answers.errors:
         note(f"{reply.node}: error: {error_of(reply.value)}")
     for name in answers.unknown:
         note(f"{name}: no worker of that name is known")
     for name in answers.missing:
         if answers.named:
-            note(f"{name}: {answers.silence}")
+            note(f"{name}: {answers.silence(name)}")
     if answers.missing and answers.named:
         note(f"{len(answers.replies)} of {len(answers.expected)} replied", quiet)
+
+
+def print_as_celery(
+    answers: Answers, *, quiet: bool, body: bool = True, count: bool = True
+) -> int:
+    """Print the replies as Celery does, and return its exit code: 0 as soon as anybody answered."""
+    for reply in answers.replies:
+        click.echo(celery_text.block(reply, quiet=quiet, body=body))
+    if not answers.replies:
+        note(celery_text.SILENCE)
+        return exits.UNAVAILABLE
+    if count:
+        click.echo(celery_text.count_line(len(answers.replies)))
+    return exits.OK
+
+
+def print_timings(answers: Answers) -> None:
+    """Say on stderr how long each answer took (`-v`)."""
+    for reply in sorted(answers.replies, key=lambda reply: reply.elapsed):
+        note(f"{reply.node}: {reply.elapsed * 1000:.1f} ms")
+    if answers.missing:
+        note(f"waited {answers.timeout:g} s for {', '.join(answers.missing)}")
 
 
 def _lines(answers: Answers) -> list[Row]:

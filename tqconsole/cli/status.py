@@ -4,8 +4,16 @@ import click
 
 from tq.wire.command import Reply
 from tqconsole.cli.options import Globals, app_options, load_app
-from tqconsole.cli.output import Printer, note, output_options
-from tqconsole.cli.remote import Row, ask, exit_code, print_answers, remote_options
+from tqconsole.cli.output import Printer, note, worker_output_options
+from tqconsole.cli.remote import (
+    Row,
+    ask,
+    exit_code,
+    print_answers,
+    print_as_celery,
+    print_timings,
+    remote_options,
+)
 
 __all__ = ["command"]
 
@@ -16,7 +24,7 @@ def _rows(reply: Reply) -> list[Row]:
 
 @click.command("status", context_settings={"help_option_names": ["-h", "--help"]})
 @remote_options
-@output_options
+@worker_output_options
 @app_options
 def command(
     given: Globals,
@@ -31,12 +39,16 @@ def command(
     Ends as soon as every worker that has a mailbox on the broker has answered.
     """
     answers = ask(load_app(given), "ping", {}, destination, timeout)
+    if given.verbose:
+        print_timings(answers)
+    printer = Printer(output, as_json, color=given.wants_color)
+    if printer.form == "celery":
+        return print_as_celery(answers, quiet=given.quiet, body=False)
     code = exit_code(answers, expect)
-    printer = Printer(output, as_json)
     print_answers(answers, printer, ("worker", "status", "ms"), _rows, quiet=given.quiet)
     for name in answers.missing:
         if not answers.named:
-            note(f"{name}: {answers.silence}", given.quiet)
+            note(f"{name}: {answers.silence(name)}", given.quiet)
     count = len(answers.replies)
     if printer.form in ("table", "plain"):
         note(f"\n{count} node{'' if count == 1 else 's'} online.", given.quiet)

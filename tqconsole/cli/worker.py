@@ -97,7 +97,7 @@ _SECONDS = click.FloatRange(min=0, min_open=True, max=1e9)
 @click.option("--purge", "--discard", is_flag=True, help="Empty the queues first.")
 @click.option("-D", "--detach", is_flag=True, help="Run in the background.")
 @click.option("--pidfile", metavar="PATH", help="Write the process id here; %n %h %p expand.")
-@click.option("-B", "--beat", is_flag=True, help="Send periodic tasks too; in one worker only.")
+@click.option("-B", "--beat", is_flag=True, help="Send periodic tasks too, as `tq beat` does.")
 @click.option("-s", "--schedule", metavar="PATH", help="File of beat's progress, with -B.")
 @click.option("-S", "--statedb", metavar="PATH", help="Keep revoked ids here.")
 @click.option("--without-gossip", is_flag=True, help="Do not listen to other workers.")
@@ -125,6 +125,8 @@ def command(given: Globals, loglevel: str, **options: Any) -> int:
     node = nodename.make(options["hostname"])
     if daemon["detach"] and not options["logfile"]:
         options["logfile"] = default_logfile(node, given.quiet)
+        # SIGHUP begins the program anew without --detach, which must not lose the log.
+        os.environ["TQ_WORKER_LOGFILE"] = options["logfile"]
 
     def program(on_ready: Callable[[], None]) -> int:
         return _work(given, loglevel.upper(), options, on_ready)

@@ -208,9 +208,11 @@ class Service:
 
     def _read_table(self) -> None:
         """Take over `beat_schedule` if it was changed, in whatever way."""
-        table = self.app.conf.settings.beat_schedule
-        if self._table == table and self.scheduler.entries:
+        settings = self.app.conf.settings
+        table, zone = settings.beat_schedule, zone_of(settings)
+        if self._table == table and self.scheduler.entries and self.scheduler.zone == zone:
             return
+        self.scheduler.zone = zone
         try:
             entries = read_entries(table, self.app)
         except ConfigError as exc:

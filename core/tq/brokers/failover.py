@@ -71,6 +71,14 @@ class FailoverBroker:
                 self._probe()
             return self._brokers[self._current]
 
+    def in_use(self) -> Broker:
+        """Return the broker in use, for what only one kind of broker can do.
+
+        Raises:
+            BrokerConnectionError: None answers.
+        """
+        return self._choose()
+
     def _probe(self) -> None:
         """Move to the next server that answers, under the lock.
 

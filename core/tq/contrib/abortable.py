@@ -67,5 +67,5 @@ class AbortableTask(Task[Any, Any]):
         Args:
             **kwargs: `task_id` of another call.
         """
-        task_id = kwargs.get("task_id", self.request.id)
-        return bool(task_id) and self.AsyncResult(task_id).is_aborted()
+        task_id: str | None = kwargs.get("task_id", self.request.id)
+        return task_id is not None and self.AsyncResult(task_id).is_aborted()

@@ -12,7 +12,7 @@ from typing import Any
 
 from tq.brokers.base import Exchange, Queue
 from tq.saferepr import saferepr
-from tq.worker.registry import inspect_command
+from tq.worker.registry import COMMANDS, CommandSpec, inspect_command
 from tq.worker.request import Request
 from tq.worker.state import WorkerState
 
@@ -166,6 +166,20 @@ def report(state: WorkerState) -> dict[str, str]:
         state.app.conf.humanize(with_defaults=False, censored=True),
     ]
     return {"ok": "\n".join(lines)}
+
+
+@inspect_command(visible=False)
+def commands(state: WorkerState, **_: Any) -> list[dict[str, str]]:
+    """List the remote commands that this worker knows, the project's own among them."""
+    return [
+        {"name": name, "kind": spec.kind, "usage": _usage(spec), "help": spec.help}
+        for name, spec in COMMANDS.items()
+        if spec.visible and name not in spec.aliases
+    ]
+
+
+def _usage(spec: CommandSpec) -> str:
+    return spec.signature or " ".join(f"{name}=..." for name, _ in spec.args)
 
 
 @inspect_command()

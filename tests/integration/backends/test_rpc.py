@@ -62,6 +62,7 @@ def test_chords_are_refused_with_what_to_do(caller):
 def test_closed_backend_leaves_no_thread(caller):
     import threading
 
+    before = set(threading.enumerate())
     caller.reply_to()
     caller.close()
-    eventually(lambda: "tq-results" not in [t.name for t in threading.enumerate()])
+    eventually(lambda: set(threading.enumerate()) <= before)

@@ -119,6 +119,14 @@ def test_entries_added_and_changed_while_it_runs_count(app, start):
     eventually(lambda: depth(app, "inplace") >= 1)
 
 
+def test_another_time_zone_counts_while_it_runs(app, start):
+    app.conf.beat_schedule = {"a": {"task": "t", "schedule": crontab("0", "12")}}
+    service = start()
+    before = service.scheduler.next_due()
+    app.conf.timezone = "Pacific/Kiritimati"  # 14 hours ahead of UTC, all year
+    eventually(lambda: (service.scheduler.next_due() - before) % 86400 == 10 * 3600)
+
+
 def test_a_wrong_change_leaves_the_old_schedule(app, start, caplog):
     app.conf.beat_schedule = {"a": {"task": "t", "schedule": 0.05}}
     start()

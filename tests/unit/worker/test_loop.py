@@ -65,7 +65,7 @@ def test_a_callback_that_raises_harms_no_other(
     loop.call_threadsafe(lambda: ran.append("y"))
     loop.turn(0.0)
     assert ran == ["x", "y"]
-    assert caplog.text.count("broken") == 2
+    assert len(caplog.records) == 2
 
 
 def test_a_call_made_by_a_call_waits_for_the_next_turn(loop: Loop) -> None:

@@ -61,8 +61,8 @@ def failure_rows(
             Column("recent", "5 MIN", recent, 5, rank=5, right=True),
             Column("trend", "TREND 1h", trend, _TREND, rank=4),
             Column("new", "", new, 3, rank=3),
-            Column("name", "TASK", name, 12, 40, rank=0),
-            Column("error", "EXCEPTION @ OWN FRAME", error, 14, 60, rank=2),
+            Column("name", "TASK", name, 16, 40, rank=0),
+            Column("error", "EXCEPTION @ OWN FRAME", error, 24, 60, rank=2),
             Column(
                 "last",
                 "LAST",

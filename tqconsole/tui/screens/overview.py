@@ -29,6 +29,7 @@ __all__ = ["OverviewScreen"]
 _TWO_COLUMNS = 150  # cells from which lists stand side by side
 _MINUTES = 5
 _ATTENTION = 6  # lines that what needs a look gets before anything else
+_LOW_ROOM = 16  # lines below which a list shows one row or two
 _ROOMY = 28  # lines below which one column has no room for the task names
 _LEGEND = 18
 _MOST_RUNNING = 100
@@ -122,13 +123,14 @@ class OverviewScreen(ListScreen):
         two = width >= _TWO_COLUMNS
         bars_room = 0 if self.size.height < 15 else 1
         room = max(4, self.size.height - 5)  # header, tabs, keys, prompt's line, status
+        urgent = _ATTENTION if room >= _LOW_ROOM else 2
         rows = {name: 1 + max(1, len(pane.model)) for name, pane in self.panes.items()}
         chart = (9 if two else 6) * bars_room
         if two:
             upper = max(rows["queues"], rows["workers"])
             lower = max(rows["running"], rows["names"])
             given = share(
-                room, [(rows["attention"], _ATTENTION), (upper, 4), (chart, 5), (lower, 4)]
+                room, [(rows["attention"], urgent), (upper, 4), (chart, 5), (lower, 4)]
             )
             attention, upper, chart, lower = given
             heights = {"queues": upper, "workers": upper, "running": lower, "names": lower}
@@ -136,7 +138,7 @@ class OverviewScreen(ListScreen):
             given = share(
                 room,
                 [
-                    (rows["attention"], _ATTENTION),
+                    (rows["attention"], urgent),
                     (rows["queues"], 3),
                     (rows["workers"], 3),
                     (chart, 4),

@@ -10,6 +10,7 @@ from tq.brokers.redis.address import parse_url
 from tq.brokers.redis.bindings import bind_commands, binding_scripts
 from tq.brokers.redis.connection import Argument, Connection, Pool
 from tq.brokers.redis.consumer import Consumer
+from tq.brokers.redis.dead_letters import DeadLetters
 from tq.brokers.redis.keys import Keys
 from tq.brokers.redis.options import Options, read_options
 from tq.brokers.redis.publication import publish_commands
@@ -124,6 +125,10 @@ class Broker:
             probe.call("PING")
         finally:
             probe.close()
+
+    def dead_letters(self) -> DeadLetters:
+        """Return what looks after the messages that were given up."""
+        return DeadLetters(self.pool, self.keys, self.options.limits)
 
     def revoke(self, ids: Sequence[str], expires: float) -> None:
         """Remember revoked task ids until a wall timestamp."""

@@ -11,7 +11,14 @@ from tq.errors import DecodeError
 from tq.wire.envelope import decode_envelope
 from tq.wire.limits import Limits
 
-__all__ = ["Returned", "count_loss", "read_dead", "read_dead_letter", "read_delivery"]
+__all__ = [
+    "Returned",
+    "count_loss",
+    "forget_losses",
+    "read_dead",
+    "read_dead_letter",
+    "read_delivery",
+]
 
 _REDELIVERED = "redelivered"
 _DELIVERIES = "x-tq-deliveries"
@@ -103,6 +110,19 @@ def _count_loss(value: bytes) -> Returned:
         properties["delivery_info"] = msgspec.Raw(_encode(info))
         envelope["properties"] = msgspec.Raw(_encode(properties))
     return Returned(_encode(envelope), queue, count, _number(properties.get("priority")))
+
+
+def forget_losses(raw: bytes) -> bytes:
+    """Return an envelope without the count of its losses; any other bytes as they are."""
+    try:
+        envelope = _decode_object(raw)
+        headers = _sub_object(envelope.get("headers"))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return raw
+    if headers.pop(_DELIVERIES, None) is None:
+        return raw
+    envelope["headers"] = msgspec.Raw(_encode(headers))
+    return _encode(envelope)
 
 
 def _standard_json(data: Any) -> bytes:

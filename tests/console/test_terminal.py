@@ -1,0 +1,142 @@
+"""The terminal is given back however the console ends."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.timeout(120)
+
+PROGRAM = """
+import sys
+from tests.console.synthetic import demo_cluster
+from tqconsole.tui.config import ConsoleConfig
+from tqconsole.tui.terminal import run_console
+
+source = demo_cluster(20)
+if "crash" in sys.argv:
+    calls = []
+    drain = source.drain
+    def fail(now):
+        calls.append(now)
+        if len(calls) > 3:
+            raise RuntimeError("the source broke")
+        return drain(now)
+    source.drain = fail
+code = run_console(source, ConsoleConfig())
+sys.exit(code)
+"""
+ENTERED = b"\x1b[?1049h"
+LEFT = b"\x1b[?1049l"
+CURSOR_SHOWN = b"\x1b[?25h"
+MOUSE_OFF = b"\x1b[?1000l"
+
+
+class Terminal:
+    """A console in a terminal of its own."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.main, self.side = pty.openpty()
+        termios.tcsetwinsize(self.main, (24, 80))
+        self.before = termios.tcgetattr(self.side)
+        self.output = b""
+        root = Path(__file__).parents[2]
+        env = {
+            **os.environ,
+            "XDG_STATE_HOME": str(folder),
+            "TERM": "xterm-256color",
+            "PYTHONPATH": os.pathsep.join((str(root), str(root / "core"))),
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *arguments],
+            stdin=self.side,
+            stdout=self.side,
+            stderr=self.side,
+            env=env,
+            cwd=root,
+            start_new_session=True,
+        )
+
+    def read_until(self, wanted: bytes, within: float = 60.0) -> None:
+        deadline = time.monotonic() + within
+        while wanted not in self.output:
+            assert time.monotonic() < deadline, self.output[-2000:]
+            assert self.read() or self.process.poll() is None, self.output[-2000:]
+
+    def read(self) -> bool:
+        ready, _, _ = select.select([self.main], [], [], 0.2)
+        if not ready:
+            return False
+        self.output += os.read(self.main, 65536)
+        return True
+
+    def ended(self, within: float = 60.0) -> int:
+        deadline = time.monotonic() + within
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, "it did not end"
+            self.read()
+        while self.read():
+            pass
+        return self.process.returncode
+
+    def restored(self) -> bool:
+        """Whether the screen, the cursor, the mouse and the line discipline are as before."""
+        left = self.output.rfind(LEFT)
+        return (
+            left > self.output.rfind(ENTERED)
+            and CURSOR_SHOWN in self.output[self.output.rfind(ENTERED) :]
+            and MOUSE_OFF in self.output
+            and termios.tcgetattr(self.side)[:4] == self.before[:4]
+        )
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+        os.close(self.main)
+        os.close(self.side)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_leaves_the_terminal_as_it_was(tmp_path: Path, number: signal.Signals) -> None:
+    terminal = Terminal(tmp_path)
+    try:
+        terminal.read_until(b"LIVE")
+        assert not terminal.restored()
+        terminal.process.send_signal(number)
+        assert terminal.ended() == 128 + number
+        assert terminal.restored()
+    finally:
+        terminal.close()
+
+
+def test_control_c_quits_and_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    try:
+        terminal.read_until(b"LIVE")
+        os.write(terminal.main, b"\x03")
+        assert terminal.ended() == 0
+        assert terminal.restored()
+    finally:
+        terminal.close()
+
+
+def test_a_crash_is_one_line_and_a_file_and_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, "crash")
+    try:
+        assert terminal.ended() == 1
+        assert terminal.restored()
+        said = terminal.output[terminal.output.rfind(LEFT) :]
+        assert b"the source broke" in said
+        assert b"Traceback" not in said
+        (crash,) = (tmp_path / "tq").glob("crash-*.txt")
+        assert "the source broke" in crash.read_text()
+    finally:
+        terminal.close()
