@@ -52,7 +52,7 @@ async def test_a_quiet_cluster_says_so(console) -> None:
 
 
 async def test_a_queue_that_grows_is_reported_with_its_rate(console) -> None:
-    source = demo_cluster(0)
+    source = SyntheticSource()
     async with console(source, screen="overview") as c:
         for step in range(30):
             source.clock.now += 1
@@ -101,7 +101,7 @@ async def test_failures_are_grouped_and_lead_to_their_tasks(console) -> None:
     async with console(source, screen="failures") as c:
         assert "3 groups" in c.text()
         assert "7 failures" in c.text()
-        assert "1 retries" in c.text()
+        assert "1 retry" in c.text()
         row = next(line for line in c.lines() if "CardDeclined @ gate" in line)
         assert row.split()[:2] == ["▌✘", "6"]
         await c.press("enter")

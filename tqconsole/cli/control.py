@@ -149,9 +149,7 @@ def command(
     if name is None:
         raise click.UsageError("which command? See --list")
     missing = unknown("control", name, list(COMMANDS))
-    arguments = (
-        arguments_of(name, words) if name in COMMANDS else keywords(name, words, missing)
-    )
+    arguments = arguments_of(name, words) if name in COMMANDS else keywords(name, words, missing)
     if given.read_only:
         raise CommandRefused(f"{name}: refused, this is a read-only session")
     app = load_app(given)

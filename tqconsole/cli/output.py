@@ -98,7 +98,9 @@ class Printer:
                 for row in rows:
                     click.echo("\t".join(cell(row.get(name)) for name in columns))
             case _:
-                self._table(columns, [[_shown(name, row.get(name)) for name in columns] for row in rows])
+                self._table(
+                    columns, [[_shown(name, row.get(name)) for name in columns] for row in rows]
+                )
 
     def value(self, value: Any) -> None:
         """Print one value as JSON, indented for people."""

@@ -285,9 +285,7 @@ def print_answers(
         note(f"{len(answers.replies)} of {len(answers.expected)} replied", quiet)
 
 
-def print_as_celery(
-    answers: Answers, *, quiet: bool, body: bool = True, count: bool = True
-) -> int:
+def print_as_celery(answers: Answers, *, quiet: bool, body: bool = True, count: bool = True) -> int:
     """Print the replies as Celery does, and return its exit code: 0 as soon as anybody answered."""
     for reply in answers.replies:
         click.echo(celery_text.block(reply, quiet=quiet, body=body))

@@ -18,10 +18,12 @@ _WARM_UP = 14.0  # seconds of load before the first picture, so that there is so
 
 # Name of a picture -> keys that lead to it from the first screen.
 SCENES: dict[str, tuple[str, ...]] = {
-    "tasks": ("j", "j", "j"),
-    "failures": ("slash", *"state:failure", "enter", "j"),
-    "detail": ("slash", *"state:failure", "enter", "j", "enter"),
+    "overview": ("j",),
+    "tasks": ("2", "j", "j", "j"),
+    "failures": ("5", "j"),
+    "detail": ("2", "slash", *"state:failure", "enter", "j", "enter"),
     "workers": ("3", "j"),
+    "worker": ("3", "enter"),
     "help": ("question_mark",),
 }
 

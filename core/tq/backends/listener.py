@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 # A record whose notice was lost (server restarted between two reads) is found by reading again.
 POLL_SECONDS = 5.0
+SILENCE_SECONDS = 5.0  # a server that owes an answer and says nothing for so long is given up
 CHUNK = 1000  # keys in one command, so that no single one holds the server for long
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
@@ -79,7 +80,7 @@ class Listener:
         self._wanted: deque[str] = deque()
         self._unwanted: deque[str] = deque()
         self._subscribed: set[str] = set()
-        self._asked: deque[list[str]] = deque()
+        self._asked: deque[tuple[float, list[str]]] = deque()  # unanswered reads, and since when
         self._id_of: dict[bytes, str] = {}
         self.watchers = Watchers()
 
@@ -194,19 +195,22 @@ class Listener:
         poll = select.poll()
         poll.register(connection.fileno(), select.POLLIN)
         poll.register(bell.fileno(), select.POLLIN)
-        read_at = time.monotonic()
+        read_at = heard_at = time.monotonic()
         while not self._closing:
             if not connection.ready():
                 poll.poll(1000 * POLL_SECONDS if self.watchers else None)
             bell.clear()
             self._send_changes(connection)
             while replies := connection.receive_ready():
+                heard_at = time.monotonic()
                 for reply in replies:
                     self._take(reply)
             now = time.monotonic()
-            if self.watchers and now - read_at > POLL_SECONDS:
-                if self._asked:
-                    raise BrokerConnectionError(f"no answer in {POLL_SECONDS} s")
+            if self._asked:
+                # Counted from the read itself: this thread may have rested for hours before it.
+                if now - max(heard_at, self._asked[0][0]) > SILENCE_SECONDS:
+                    raise BrokerConnectionError(f"no answer in {SILENCE_SECONDS} s")
+            elif self.watchers and now - read_at > POLL_SECONDS:
                 read_at = now
                 self._read(connection, self.watchers.ids())
 
@@ -249,7 +253,8 @@ class Listener:
 
     def _read(self, connection: Connection, ids: Sequence[str]) -> None:
         parts = [list(ids[i : i + CHUNK]) for i in range(0, len(ids), CHUNK)]
-        self._asked.extend(parts)
+        now = time.monotonic()
+        self._asked.extend((now, part) for part in parts)
         if parts:
             connection.send_many([("MGET", *map(self._key_of, part)) for part in parts])
 
@@ -264,7 +269,7 @@ class Listener:
                 if id_ is not None:
                     self._deliver(id_, payload)
             return
-        for id_, raw in zip(self._asked.popleft(), reply, strict=True):
+        for id_, raw in zip(self._asked.popleft()[1], reply, strict=True):
             if raw is not None:
                 self._deliver(id_, raw)
 

@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 FIRST_BACKOFF = 0.1
 LAST_BACKOFF = 5.0
 
+_REFUSED_SECONDS = 1.0  # until what the broker refused is tried again
+_REMIND_SECONDS = 30.0  # until a refusal that lasts is logged again
+
 
 class Fetcher:
     """Owns the consumer: fetching, leases, reconnecting. Owned by the loop thread.
@@ -91,6 +94,9 @@ class Fetcher:
         self._paused = False
         self._again = False
         self._hungry = False
+        self._refusals: dict[str, float] = {}  # text -> when it was last logged
+        self._refused_at = 0.0
+        self._refused_timer: Timer | None = None
 
     @property
     def queues(self) -> Mapping[str, Queue]:
@@ -143,6 +149,8 @@ class Fetcher:
         """Fetch as much as there is room for; called when credit or messages came."""
         if self._paused or not self.connected or self.consumer is None:
             return
+        if self._refused_timer is not None:
+            return
         room = self._room()
         if room <= 0:
             self._watch(False)
@@ -156,6 +164,8 @@ class Fetcher:
             self._refused(exc)
             return
         self.progress = self._monotonic()
+        if self._refusals:
+            self._serves_again()
         self._watch(True)
         if deliveries:
             self._deliver(deliveries)
@@ -255,10 +265,26 @@ class Fetcher:
 
     def _refused(self, error: BrokerError) -> None:
         """Wait when the broker answers with an error, such as a key of a wrong type."""
-        self.progress = self._monotonic()  # an answer, if not the one we hoped for
-        logger.error("the broker %s refuses: %s", self._broker.url, error)
+        # An answer, if not the one we hoped for.
+        now = self.progress = self._refused_at = self._monotonic()
+        text = str(error)
+        logged = self._refusals.get(text)
+        if logged is None or now - logged >= _REMIND_SECONDS:
+            self._refusals[text] = now
+            logger.error("the broker %s refuses: %s", self._broker.url, text)
         self._unwatch()
-        self._loop.call_later(1.0, self.fetch)
+        if self._refused_timer is None:
+            self._refused_timer = self._loop.call_later(_REFUSED_SECONDS, self._try_refused)
+
+    def _try_refused(self) -> None:
+        self._refused_timer = None
+        self.fetch()
+
+    def _serves_again(self) -> None:
+        """Say so, unless maintenance is still refused while fetching works."""
+        if self._monotonic() - self._refused_at >= _REFUSED_SECONDS * 0.9:
+            self._refusals.clear()
+            logger.warning("the broker %s serves again", self._broker.url)
 
     def _watch(self, hungry: bool) -> None:
         """Watch the descriptor while there is room; a full worker must not spin on it."""

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import celery
 import celery.schedules
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tq.errors import ConfigError
@@ -39,6 +39,7 @@ def field_text(name: str) -> st.SearchStrategy:
     return st.lists(part, min_size=1, max_size=4).map(",".join)
 
 
+unhurried = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 any_crontab = st.fixed_dictionaries({name: field_text(name) for name in FIELDS})
 
 
@@ -55,6 +56,7 @@ def build(fields: dict[str, str]) -> tuple[crontab, celery.schedules.crontab] | 
 CELERY = celery.Celery("schedules", set_as_current=False)
 
 
+@unhurried
 @given(any_crontab)
 def test_fields_stand_for_the_same_numbers_as_with_celery(fields):
     made = build(fields)
@@ -64,7 +66,7 @@ def test_fields_stand_for_the_same_numbers_as_with_celery(fields):
             assert getattr(ours, name) == getattr(theirs, name), name
 
 
-@settings(max_examples=200, deadline=None)
+@unhurried
 @given(any_crontab, st.datetimes(datetime(2024, 1, 1), datetime(2032, 1, 1)))
 def test_the_next_slot_is_celerys_where_the_clock_is_never_set(fields, after):
     made = build(fields)
@@ -86,6 +88,7 @@ def celery_next(theirs: celery.schedules.crontab, after: datetime) -> datetime |
     return start + delta
 
 
+@unhurried
 @given(any_crontab, st.datetimes(datetime(2025, 1, 1), datetime(2027, 1, 1)))
 def test_the_latest_slot_is_the_one_that_none_follows(fields, until):
     made = build(fields)

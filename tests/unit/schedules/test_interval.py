@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import celery.schedules
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tq
@@ -30,6 +30,7 @@ def test_slots_follow_the_slot_before_and_do_not_drift():
     assert schedule(30).latest(NOON, NOON + timedelta(seconds=29)) is None
 
 
+@settings(deadline=None)
 @given(st.floats(0.02, 1e6), st.floats(0, 1e7))
 def test_the_latest_slot_is_the_one_that_none_follows(seconds, later):
     made, until = schedule(seconds), NOON + timedelta(seconds=later)

@@ -33,6 +33,7 @@ Cells = list[Cell]
 
 _FRAME = re.compile(r'\s*File "(?P<path>[^"]*)", line (?P<line>\d+)(?:, in (?P<where>.*))?')
 _LABEL = 10
+_FULL = 50  # cells from which state, run time and retries fit one line
 
 
 def heading(title: str, width: int, symbols: Glyphs, right: str = "") -> Cells:
@@ -91,9 +92,13 @@ def summary_lines(task: TaskInfo, context: Context, width: int, symbols: Glyphs)
             Cell(f" {'state':<{_LABEL}} ", "muted"),
             Cell(f"{symbols.state(state)} {state}", state_style(state)),
             Cell(f"   run {_run(task, context)}", ""),
-            Cell(f"   retries {tries}", "retry" if tries else "muted"),
         ]
     ]
+    retries = Cell(f"retries {tries}", "retry" if tries else "muted")
+    if width >= _FULL:
+        lines[0] += [Cell("   "), retries]
+    elif tries:
+        lines.append([Cell(" " * (_LABEL + 2)), retries])
     if state == "ORPHAN":
         note = f"its worker {task.worker} is lost; the broker delivers it again when its lease ends"
         lines.extend(_field("", note, width, "error"))

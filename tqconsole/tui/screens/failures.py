@@ -86,11 +86,18 @@ class FailuresScreen(ListScreen):
         left: list[Piece] = [
             (Cell(f" {count(len(groups))} groups   ", "bold"), None),
             (Cell(f"{count(failed)} failures   ", "failure" if failed else "muted"), None),
-            (Cell(f"{count(retried)} retries", "retry" if retried else "muted"), None),
+            (
+                Cell(
+                    f"{count(retried)} {'retry' if retried == 1 else 'retries'}",
+                    "retry" if retried else "muted",
+                ),
+                None,
+            ),
         ]
         if groups.dropped:
             left.append((Cell(f"   {count(groups.dropped)} groups forgotten", "warning"), None))
-        right = "by task, exception class, innermost own frame "
+        wide = self.size.width >= 100
+        right = "by task, exception class, innermost own frame " if wide else "by task and cause "
         return two_sided(left, [(Cell(right, "muted"), None)], self.size.width)
 
     def current(self) -> FailureGroup | None:

@@ -1,6 +1,6 @@
 """The Overview: throughput, what needs a look, queues, workers, and what runs, on one screen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -34,6 +34,7 @@ _ROOMY = 28  # lines below which one column has no room for the task names
 _LEGEND = 18
 _MOST_RUNNING = 100
 _NAMES_EVERY = 1.0
+_RUNNING_EVERY = 0.5
 
 
 class OverviewScreen(ListScreen):
@@ -71,7 +72,7 @@ class OverviewScreen(ListScreen):
             pane.follow = False
             self.panes[name] = pane
         self.table = self.panes["attention"]
-        self._names_at = -1.0
+        self._names_at = self._running_at = -1.0
 
     def _now(self) -> float:
         return self.console.now
@@ -106,9 +107,11 @@ class OverviewScreen(ListScreen):
         waiting = sorted(source.queues, key=lambda queue: (-(queue.ready or 0), queue.name))
         self.queues.show(waiting)
         self.fleet.update(now)
-        running = insight.running.longest_first()
-        self.running.title = f"running now ({len(running)}), longest first"
-        self.running.show(running[:_MOST_RUNNING])
+        if abs(now - self._running_at) >= _RUNNING_EVERY:  # short tasks would only flicker
+            self._running_at = now
+            running = insight.running.longest_first()
+            self.running.title = f"running now ({len(running)}), longest first"
+            self.running.show(running[:_MOST_RUNNING])
         if abs(now - self._names_at) >= _NAMES_EVERY:  # an order that changes at every frame
             self._names_at = now
             stats = sorted(
@@ -122,16 +125,15 @@ class OverviewScreen(ListScreen):
         width = self.size.width
         two = width >= _TWO_COLUMNS
         bars_room = 0 if self.size.height < 15 else 1
-        room = max(4, self.size.height - 5)  # header, tabs, keys, prompt's line, status
+        # header, tabs, keys, status, and the prompt while it is open
+        room = max(4, self.size.height - (5 if self.prompt.is_open else 4))
         urgent = _ATTENTION if room >= _LOW_ROOM else 2
         rows = {name: 1 + max(1, len(pane.model)) for name, pane in self.panes.items()}
         chart = (9 if two else 6) * bars_room
         if two:
             upper = max(rows["queues"], rows["workers"])
             lower = max(rows["running"], rows["names"])
-            given = share(
-                room, [(rows["attention"], urgent), (upper, 4), (chart, 5), (lower, 4)]
-            )
+            given = share(room, [(rows["attention"], urgent), (upper, 4), (chart, 5), (lower, 4)])
             attention, upper, chart, lower = given
             heights = {"queues": upper, "workers": upper, "running": lower, "names": lower}
         else:
@@ -150,6 +152,16 @@ class OverviewScreen(ListScreen):
             upper, lower = queues + workers, running + names
             heights = {"queues": queues, "workers": workers, "running": running, "names": names}
         heights["attention"] = attention
+        # what nobody wants goes to the last part, so that the footer stays at the bottom
+        spare = room - attention - chart - upper - lower
+        if lower:
+            lower += spare
+            for name in ("running", "names") if two else _last(heights, "names", "running"):
+                heights[name] += spare
+        else:
+            upper += spare
+            for name in ("queues", "workers") if two else _last(heights, "workers", "queues"):
+                heights[name] += spare
         _set_height(self.chart, chart)
         for name, height in heights.items():
             _set_height(self.panes[name], height)
@@ -307,6 +319,11 @@ class OverviewScreen(ListScreen):
     def rows_to_export(self) -> Sequence[object]:
         """Return what needs a look."""
         return self.console.insight.attention
+
+
+def _last(heights: Mapping[str, int], *names: str) -> Sequence[str]:
+    """Return the first of these names that has any lines, as the only one."""
+    return [name for name in names if heights[name]][:1]
 
 
 def _set_height(widget: Widget, height: int) -> None:
