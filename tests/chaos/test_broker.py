@@ -134,7 +134,9 @@ def test_f31_a_key_of_a_wrong_type_is_named_and_outlived(arena: Arena, figures, 
     began = time.monotonic()
     assert result.get(timeout=30) == 4
     resumed_after = f"{time.monotonic() - began:.2f} s"
-    figures("one key spoilt", named_after=f"{spent:.2f} s", lines=lines, resumed_after=resumed_after)
+    figures(
+        "one key spoilt", named_after=f"{spent:.2f} s", lines=lines, resumed_after=resumed_after
+    )
     eventually(lambda: "serves again" in worker.output(), within=10)
     assert worker.process.poll() is None
     assert "Traceback" not in worker.output()

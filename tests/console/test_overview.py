@@ -21,8 +21,7 @@ pytestmark = pytest.mark.timeout(60)
 
 @pytest.fixture(autouse=True)
 def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Files of the console go to the test's own folder."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    """Exports go to the test's own folder."""
     monkeypatch.chdir(tmp_path)
     return
 
@@ -81,14 +80,14 @@ async def test_tab_and_arrows_walk_through_all_lists(console) -> None:
 
 async def test_the_overview_fits_every_size(console) -> None:
     async with console(size=(80, 24), screen="overview") as c:
-        for size in ((160, 48), (120, 36), (40, 10), (300, 100), (80, 24)):
+        for size in ((160, 48), (120, 36), (40, 10), (300, 100), (80, 24), (20, 4), (80, 24)):
             await c.pilot.resize_terminal(*size)
             await c.frame()
             await c.frame()
             heights = [pane.size.height for pane in c.screen.panes.values() if pane.display]
             assert all(heights)
-            footer = c.lines()[-1]
-            assert "tasks kept" in footer
+            if size[1] >= 10:
+                assert "tasks kept" in c.lines()[-1]
 
 
 async def test_failures_are_grouped_and_lead_to_their_tasks(console) -> None:

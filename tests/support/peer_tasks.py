@@ -5,8 +5,10 @@ test breaks the broker.
 """
 
 import os
+import resource
 import signal
 import time
+from pathlib import Path
 
 import redis
 
@@ -28,6 +30,7 @@ def write(event, key, request):
 
 def register(app):
     """Define the tasks on `app`, a Celery or a TQ."""
+    register_deadly(app)
 
     @app.task(name="peer.work", bind=True)
     def work(self, key, seconds=0.0):
@@ -49,11 +52,6 @@ def register(app):
         time.sleep(seconds)
         write("end", key, self.request)
         return key
-
-    @app.task(name="peer.die", bind=True)
-    def die(self, key):
-        write("start", key, self.request)
-        os.kill(os.getpid(), signal.SIGKILL)
 
     @app.task(name="peer.echo")
     def echo(value):
@@ -81,3 +79,26 @@ def register(app):
     @app.task(name="peer.failed")
     def failed(task_id, key):
         ledger().rpush("notes", f"{key} {task_id}")
+
+
+def register_deadly(app):
+    """Define the tasks that harm their own process."""
+
+    @app.task(name="peer.die", bind=True)
+    def die(self, key):
+        write("start", key, self.request)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @app.task(name="peer.hog", bind=True)
+    def hog(self, key, room_bytes):
+        """Allocate until the address space is full; the limit ends with the task."""
+        write("start", key, self.request)
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + room_bytes, before[1]))
+        try:
+            hoard = []
+            while True:
+                hoard.append(bytearray(1 << 20))
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, before)

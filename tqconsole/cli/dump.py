@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tq.events import Receiver
 from tq.monitor.dump import CONNECTION_LOST, CeleryDump, JsonDump, LineDump
 from tqconsole.cli import exits
+from tqconsole.cli.listening import receiver
 from tqconsole.cli.output import note
 
 if TYPE_CHECKING:
@@ -50,15 +50,7 @@ class Dump:
         self._types = list(types)
         self._printed = 0
         self._gaps = 0
-        conf = app.conf
-        self._receiver = Receiver(
-            app.broker,
-            exchange=conf.event_exchange,
-            queue_prefix=conf.event_queue_prefix,
-            queue_ttl=conf.event_queue_ttl,
-            queue_expires=conf.event_queue_expires,
-            control_exchange=conf.control_exchange,
-        )
+        self._receiver = receiver(app)
 
     def run(
         self, *, limit: int | None = None, seconds: float | None = None, quiet: bool = False

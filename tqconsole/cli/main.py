@@ -25,9 +25,22 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status", "Show which workers answer, and how they are."),
     "inspect": ("inspect", "Ask workers what they do and know (read-only)."),
     "control": ("control", "Tell workers what to do."),
+    "tasks": ("tasks", "List tasks: what workers hold, and what events tell."),
+    "workers": ("workers", "List workers: who answers, and how they are."),
+    "queues": ("queues", "List queues: what waits, and who takes from them."),
+    "failures": ("failures", "List what fails, grouped by cause."),
+    "task": ("task", "Show one task: its result, and where it is."),
+    "revoke": ("revoke", "Do not run tasks, by id or by filter."),
+    "resend": ("resend", "Send a task again, with the same arguments."),
     "call": ("call", "Send a task and print its id."),
     "result": ("result", "Print a task's result, waiting for it."),
+    "dead": ("dead", "List, requeue and drop the messages that were given up."),
     "purge": ("purge", "Delete all waiting messages of the queues."),
+    "list": ("list", "List the bindings of queues and exchanges."),
+    "report": ("report", "Print versions and settings, for a bug report."),
+    "doctor": ("doctor", "Find what endangers tasks: broker, workers, settings."),
+    "shell": ("shell", "Open a Python shell with the application and its tasks."),
+    "completion": ("completion", "Print what makes a shell complete tq's commands."),
     "broker": ("broker", "Start, stop and inspect the embedded broker."),
     "demo": ("demo", "Start a broker, two workers and a load, and watch them."),
 }
@@ -61,6 +74,19 @@ class LazyGroup(click.Group):
             hint = f" Did you mean '{near[0]}'?" if near else ""
             raise click.UsageError(f"No such command '{name}'.{hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Complete the names of commands from the table, importing none."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        from click.shell_completion import CompletionItem  # only when a shell asks
+
+        names = {name: text for name, (_, text) in COMMANDS.items()}
+        return [
+            CompletionItem(name, help=text)
+            for name, text in names.items()
+            if name.startswith(incomplete)
+        ]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; whoever stops reading our output ends it quietly.

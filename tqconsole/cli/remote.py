@@ -24,6 +24,7 @@ __all__ = [
     "ask",
     "ask_unless_unknown",
     "destinations",
+    "error_of",
     "exit_code",
     "keywords",
     "print_answers",

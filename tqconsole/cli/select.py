@@ -1,6 +1,6 @@
 """Choosing among rows: `--where`, `--fields`, `--sort`, `--limit`, `--fail-empty`."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from tqconsole.tui.model.filters import Filter, FilterError, parse
 
 __all__ = ["Choice", "read_filter", "select_options", "task_of", "where_option"]
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
 
 where_option = click.option(
     "--where", metavar="EXPR", help="Only what matches, in the console's filter language."
@@ -129,7 +129,8 @@ def _order(value: Any) -> tuple[int, float, str]:
 
 def task_of(row: Row) -> TaskInfo:
     """Show a row to the filter as the task it tells of, or as far as it resembles one."""
-    text = {name: _text(row.get(name)) for name in ("name", "worker", "queue", "args", "kwargs")}
+    names = ("name", "worker", "queue", "args", "kwargs")
+    text: dict[str, Any] = {name: _text(row.get(name)) for name in names}
     began = row.get("time_start")
     return TaskInfo(
         uuid=str(row.get("id") or row.get("worker") or row.get("queue") or ""),

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tq.canvas.group import group
+from tq.canvas.options import as_list, new_id
 from tq.canvas.sender import Sender
-from tq.canvas.signature import Signature, as_list, as_signature, new_id
+from tq.canvas.signature import Signature, as_signature
 from tq.errors import BrokerConnectionError, ChordError, TQError
 from tq.results import GroupResult, result_from_tuple
 from tq.states import FAILURE, PROPAGATE_STATES

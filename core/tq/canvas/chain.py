@@ -10,8 +10,10 @@ from typing import Any
 from tq.canvas.chord import chord as chord_type
 from tq.canvas.group import group as group_type
 from tq.canvas.group import is_empty_group, unroll_single
+from tq.canvas.options import as_list
 from tq.canvas.plan import Plan
-from tq.canvas.signature import Signature, as_list, as_signature
+from tq.canvas.signature import Signature, as_signature
+from tq.canvas.stamping import stamp_members
 from tq.results import allow_join_result
 from tq.states import IGNORED, REJECTED
 
@@ -300,8 +302,6 @@ class _chain(Signature):
 
     def stamp(self, visitor: Any = None, append_stamps: bool = False, **headers: Any) -> Any:
         """Put stamps on every step."""
-        from tq.canvas.stamping import stamp_members  # it needs this module's classes
-
         return stamp_members(self, "chain", self.tasks, visitor, append_stamps, headers)
 
     def __repr__(self) -> str:

@@ -8,15 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tq.canvas.group import count_parts, group
+from tq.canvas.options import as_list, new_id
 from tq.canvas.plan import Plan
-from tq.canvas.signature import (
-    Signature,
-    as_list,
-    as_signature,
-    as_signatures,
-    maybe_signature,
-    new_id,
-)
+from tq.canvas.signature import Signature, as_signature, as_signatures, maybe_signature
+from tq.canvas.stamping import stamp_chord
 from tq.results import GroupResult, allow_join_result
 
 __all__ = ["chord"]
@@ -256,9 +251,8 @@ class chord(Signature):
 
     def stamp(self, visitor: Any = None, append_stamps: bool = False, **headers: Any) -> Any:
         """Put stamps on header and body."""
-        from tq.canvas.stamping import stamp_chord  # it needs this module's classes
-
-        return stamp_chord(self, visitor, append_stamps, headers)
+        header = self.tasks.tasks if isinstance(self.tasks, group) else self.tasks
+        return stamp_chord(self, header, visitor, append_stamps, headers)
 
     def __length_hint__(self) -> int:
         """Count the parts of the header."""

@@ -8,8 +8,9 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from tq.canvas.group import group
+from tq.canvas.options import copy_options
 from tq.canvas.plan import Plan
-from tq.canvas.signature import Signature, copy_options, signature
+from tq.canvas.signature import Signature, signature
 
 __all__ = ["chunks", "xmap", "xstarmap"]
 

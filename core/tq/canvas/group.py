@@ -7,15 +7,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
+from tq.canvas.options import FIXED_OPTIONS, copy_options, new_id
 from tq.canvas.plan import Plan
-from tq.canvas.signature import (
-    FIXED_OPTIONS,
-    Signature,
-    as_signature,
-    as_signatures,
-    copy_options,
-    new_id,
-)
+from tq.canvas.signature import Signature, as_signature, as_signatures
+from tq.canvas.stamping import stamp_members
 from tq.results import AsyncResult, GroupResult
 
 __all__ = ["count_parts", "group", "is_empty_group", "unroll_single"]
@@ -256,8 +251,6 @@ class group(Signature):
 
     def stamp(self, visitor: Any = None, append_stamps: bool = False, **headers: Any) -> Any:
         """Put stamps on every member."""
-        from tq.canvas.stamping import stamp_members  # it needs this module's classes
-
         return stamp_members(self, "group", self.tasks, visitor, append_stamps, headers)
 
     def __len__(self) -> int:

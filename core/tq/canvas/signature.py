@@ -5,83 +5,33 @@ A signature is a dictionary with exactly the keys Celery writes, so that it may 
 Source: PROTOCOL 4; API.md, Signature; celery/canvas.py, `Signature`.
 """
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self, cast
-from uuid import UUID
 
+from tq.canvas.options import (
+    FIXED_OPTIONS,
+    as_list,
+    copy_options,
+    given_options,
+    item_property,
+    new_id,
+    option_property,
+)
 from tq.canvas.plan import Plan
 from tq.canvas.sender import default_sender
+from tq.canvas.stamping import stamp_links, stamp_signature
 from tq.results import AsyncResult
 
 __all__ = [
     "Signature",
-    "as_list",
-    "copy_options",
+    "as_signature",
+    "as_signatures",
     "maybe_signature",
-    "new_id",
     "signature",
     "subtask",
 ]
 
-# What a signature was frozen with must not change when it is called: a chord would wait for ever.
-FIXED_OPTIONS = frozenset({"group_id", "stamped_headers"})
 _TYPE_OF_TASK = {"celery.map": "xmap", "celery.starmap": "xstarmap", "celery.chunks": "chunks"}
-
-
-def new_id() -> str:
-    """Return a new uuid4 as text."""
-    return str(UUID(bytes=os.urandom(16), version=4))
-
-
-def as_list(value: Any) -> list[Any]:
-    """Return a list option as a list: None is empty, a single value is a list of one."""
-    if value is None:
-        return []
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def copy_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy execution options so that linking or stamping the copy leaves the original alone.
-
-    The body (`chord`) and the steps (`chain`) are shared: nothing changes them in place, and every
-    part of a header refers to the same body.
-    """
-    copied = dict(options)
-    for key, value in copied.items():
-        if key in ("link", "link_error"):
-            copied[key] = [_copy_link(link) for link in as_list(value)]
-        elif type(value) is list and key != "chain":
-            copied[key] = list(value)
-    return copied
-
-
-def _copy_link(link: Any) -> Any:
-    if isinstance(link, Signature):
-        return link.clone()
-    if isinstance(link, dict) and isinstance(link.get("options"), dict):
-        return {**link, "options": copy_options(link["options"])}
-    return link
-
-
-def _item(key: str, doc: str) -> Any:
-    def read(self: "Signature") -> Any:
-        return self[key]
-
-    def write(self: "Signature", value: Any) -> None:
-        self[key] = value
-
-    return property(read, write, doc=doc)
-
-
-def _option(key: str, doc: str) -> Any:
-    def read(self: "Signature") -> Any:
-        return self["options"].get(key)
-
-    def write(self: "Signature", value: Any) -> None:
-        self["options"][key] = value
-
-    return property(read, write, doc=doc)
 
 
 class Signature(dict[str, Any]):
@@ -103,15 +53,15 @@ class Signature(dict[str, Any]):
     _app: Any = None
     _type: Any = None
 
-    task = _item("task", "The task's name.")
-    args = _item("args", "Positional arguments.")
-    kwargs = _item("kwargs", "Keyword arguments.")
-    options = _item("options", "Call options.")
-    subtask_type = _item("subtask_type", "Which canvas this is, or None.")
-    immutable = _item("immutable", "Whether arguments of a previous step are ignored.")
-    id = _option("task_id", "The task's id, once frozen.")
-    parent_id = _option("parent_id", "The id of the task that sends it.")
-    root_id = _option("root_id", "The id of the workflow's first task.")
+    task = item_property("task", "The task's name.")
+    args = item_property("args", "Positional arguments.")
+    kwargs = item_property("kwargs", "Keyword arguments.")
+    options = item_property("options", "Call options.")
+    subtask_type = item_property("subtask_type", "Which canvas this is, or None.")
+    immutable = item_property("immutable", "Whether arguments of a previous step are ignored.")
+    id = option_property("task_id", "The task's id, once frozen.")
+    parent_id = option_property("parent_id", "The id of the task that sends it.")
+    root_id = option_property("root_id", "The id of the workflow's first task.")
 
     @classmethod
     def register_type(cls, name: str | None = None) -> Callable[[type[Self]], type[Self]]:
@@ -215,12 +165,12 @@ class Signature(dict[str, Any]):
 
     def apply(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """Run it eagerly; returns an `EagerResult`."""
-        args, kwargs, options = self.merge(args, kwargs, _given(options))
+        args, kwargs, options = self.merge(args, kwargs, given_options(options))
         return self.type.apply(args, kwargs, **options)
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """Send it, with more arguments in front and more options; returns its result."""
-        args, kwargs, options = self.merge(args, kwargs, _given(options))
+        args, kwargs, options = self.merge(args, kwargs, given_options(options))
         if self._type is not None:
             return self._type.apply_async(args, kwargs, **options)
         app = self.app
@@ -231,7 +181,7 @@ class Signature(dict[str, Any]):
 
     def plan(self, plan: Plan, args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
         """Add to `plan` what starting this takes; returns the result. Nothing is sent."""
-        args, kwargs, merged = self.merge(args, kwargs, _given(options))
+        args, kwargs, merged = self.merge(args, kwargs, given_options(options))
         call = Signature(self["task"], args, kwargs, merged, type=self._type, app=self._app)
         if "task_id" not in merged:
             call["options"]["task_id"] = new_id()
@@ -408,6 +358,14 @@ class Signature(dict[str, Any]):
         self.link_error(errback)
         return self
 
+    def links(self, key: str) -> list["Signature"]:
+        """Return callbacks (`link`) or errbacks (`link_error`), made signatures in place."""
+        if not self["options"].get(key):
+            return []
+        found = [as_signature(link) for link in as_list(self["options"][key])]
+        self["options"][key] = found
+        return found
+
     def flatten_links(self) -> list["Signature"]:
         """Return this signature and, recursively, its callbacks."""
         found: list[Signature] = [self]
@@ -441,14 +399,10 @@ class Signature(dict[str, Any]):
             append_stamps: Collect values of one stamp in a list instead of replacing.
             headers: Stamp name -> value.
         """
-        from tq.canvas.stamping import stamp_signature  # it needs this module's classes
-
         return stamp_signature(self, visitor, append_stamps, headers)
 
     def stamp_links(self, visitor: Any, append_stamps: bool = False, **headers: Any) -> None:
         """Put stamps on its callbacks and errbacks."""
-        from tq.canvas.stamping import stamp_links  # as in `stamp`
-
         stamp_links(self, visitor, append_stamps, headers)
 
     # -- the rest ------------------------------------------------------------------------------
@@ -483,11 +437,6 @@ class Signature(dict[str, Any]):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the dictionary; task and application are the reader's own."""
         return signature, (dict(self),)
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """Leave out options that are None: not given."""
-    return {key: value for key, value in options.items() if value is not None}
 
 
 def signature(varies: Any, *args: Any, **kwargs: Any) -> Signature:

@@ -4,12 +4,36 @@ Source: API.md, StampingVisitor; celery/canvas.py, `Signature.stamp`, `_stamp_he
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from tq.canvas.group import group
-from tq.canvas.signature import Signature, as_list, as_signature
+from tq.canvas.options import as_list
 
-__all__ = ["StampingVisitor"]
+__all__ = [
+    "Stampable",
+    "StampingVisitor",
+    "stamp_chord",
+    "stamp_links",
+    "stamp_members",
+    "stamp_signature",
+]
+
+
+class Stampable(Protocol):
+    """What stamping asks of a signature."""
+
+    options: Any
+
+    def set(self, **options: Any) -> Any:
+        """Set options in place."""
+
+    def links(self, key: str) -> Iterable["Stampable"]:
+        """Return callbacks (`link`) or errbacks (`link_error`), so that they may be stamped."""
+
+    def stamp(self, visitor: Any, append_stamps: bool, **headers: Any) -> Any:
+        """Put stamps on it, on its parts and on its links."""
+
+
+Stamped = TypeVar("Stamped", bound=Stampable)
 
 
 class StampingVisitor:
@@ -84,7 +108,7 @@ def merge_stamps(into: dict[str, Any], more: Mapping[str, Any], collect: bool) -
 
 
 def collect_stamps(
-    sig: Signature,
+    sig: Stampable,
     answered: Mapping[str, Any] | None,
     collect: bool,
     headers: Mapping[str, Any],
@@ -117,33 +141,30 @@ def collect_stamps(
 
 
 def stamp_signature(
-    sig: Signature, visitor: Any, append_stamps: bool, headers: Mapping[str, Any]
-) -> Signature:
-    """Put stamps on one task and its links."""
+    sig: Stamped, visitor: Any, append_stamps: bool, headers: Mapping[str, Any]
+) -> Stamped:
+    """Put stamps on one task and its links; returns it."""
     stamp_links(sig, visitor, append_stamps, headers)
     answered = None if visitor is None else visitor.on_signature(sig, **headers) or {}
-    return sig.set(**collect_stamps(sig, answered, append_stamps, headers))
+    sig.set(**collect_stamps(sig, answered, append_stamps, headers))
+    return sig
 
 
 def stamp_links(
-    sig: Signature, visitor: Any, append_stamps: bool, headers: Mapping[str, Any]
+    sig: Stampable, visitor: Any, append_stamps: bool, headers: Mapping[str, Any]
 ) -> None:
     """Put stamps on callbacks and errbacks, which do not get those of `sig` itself."""
     for key, method in (("link", "on_callback"), ("link_error", "on_errback")):
-        if not sig.options.get(key):
-            continue
-        links = [as_signature(link) for link in as_list(sig.options[key])]
-        for link in links:
+        for link in sig.links(key):
             answered = None if visitor is None else getattr(visitor, method)(link, **headers) or {}
             stamps = collect_stamps(sig, answered, append_stamps, headers, own=False)
             link.stamp(visitor, append_stamps, **stamps)
-        sig.options[key] = links
 
 
 def stamp_members(
-    sig: Signature,
+    sig: Stampable,
     kind: str,
-    members: Iterable[Signature],
+    members: Iterable[Stampable],
     visitor: Any,
     append_stamps: bool,
     headers: Mapping[str, Any],
@@ -160,13 +181,18 @@ def stamp_members(
         getattr(visitor, f"on_{kind}_end")(sig, **stamps)
 
 
-def stamp_chord(sig: Any, visitor: Any, append_stamps: bool, headers: Mapping[str, Any]) -> None:
-    """Put stamps on a chord's header, then on its body."""
+def stamp_chord(
+    sig: Any,
+    header: Iterable[Stampable],
+    visitor: Any,
+    append_stamps: bool,
+    headers: Mapping[str, Any],
+) -> None:
+    """Put stamps on a chord's header (its parts), then on its body."""
     answered = None if visitor is None else visitor.on_chord_header_start(sig, **headers) or {}
     stamps = collect_stamps(sig, answered, append_stamps, headers)
     stamp_links(sig, visitor, append_stamps, stamps)
-    header = sig.tasks
-    for member in header.tasks if isinstance(header, group) else header:
+    for member in header:
         member.stamp(visitor, append_stamps, **stamps)
     if sig.body is None:
         return

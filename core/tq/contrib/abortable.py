@@ -68,4 +68,6 @@ class AbortableTask(Task[Any, Any]):
             **kwargs: `task_id` of another call.
         """
         task_id: str | None = kwargs.get("task_id", self.request.id)
-        return task_id is not None and self.AsyncResult(task_id).is_aborted()
+        if task_id is None:
+            return False
+        return self.AsyncResult(task_id).is_aborted()

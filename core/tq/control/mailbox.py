@@ -15,6 +15,7 @@ from tq.brokers.base import Broker, Message, Subscription
 from tq.clock import Clock, LamportClock, SystemClock
 from tq.control.addresses import reply_queue
 from tq.control.oid import is_stale, new_oid
+from tq.control.revocations import remember
 from tq.control.safety import check_allowed
 from tq.errors import BrokerConnectionError, BrokerError, WireError
 from tq.wire.command import Command, Reply, decode_reply, encode_command
@@ -311,6 +312,7 @@ class Mailbox:
     def _send(self, command: Command) -> int | None:
         """Publish a command; returns how many nodes it was handed to, if that is known."""
         command.clock = self.clock.forward()
+        remember(self.broker, command, self.time_source.time())
         return self.broker.broadcast(encode_command(command, f"{self.namespace}.pidbox"))
 
     def _open(self) -> None:

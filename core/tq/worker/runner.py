@@ -266,7 +266,14 @@ class TaskRunner:
             else:
                 break
         if complained:
-            logger.warning("%d results were recorded after all", len(effects))
+            # A settlement sent twice answers the same, whether the first reply was lost or the tag.
+            recorded = sum(effect.done for effect in effects)
+            logger.warning(
+                "their server answers again: %d results recorded now; of %d the delivery was gone:"
+                " recorded before the connection broke, or lost with its lease",
+                recorded,
+                len(effects) - recorded,
+            )
 
     def _settler(self, known: dict[str, Settler | None], tag: str) -> Settler | None:
         """Return the settler for the consumer that a tag belongs to."""

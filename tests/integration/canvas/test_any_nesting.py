@@ -14,7 +14,7 @@ from tq import chain, chord, group
 pytestmark = pytest.mark.timeout(120)
 
 run_some = settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     suppress_health_check=[
@@ -36,7 +36,7 @@ def test_nested_canvas_equals_plain_python(fleet: Fleet, expression, start):
     assert canvas.delay().get(timeout=TIMEOUT) == expression.value(start)
 
 
-@settings(run_some, max_examples=100)
+@settings(run_some, max_examples=50)
 @given(expression=expressions, start=st.integers(-5, 5))
 def test_nested_canvas_survives_json_unchanged(fleet: Fleet, expression, start):
     made = chain(fleet.t.identity.s(start), expression.build(kit(fleet)))

@@ -132,6 +132,15 @@ def test_a_revoke_outlives_all_workers(cluster: Cluster) -> None:
     assert not cluster.started()
 
 
+def test_a_revoke_is_heard_by_workers_that_start_later(cluster: Cluster) -> None:
+    result = cluster.send("mark", "x", task_id="stopped-at-night")
+    result.revoke()
+    cluster.start()
+    with pytest.raises(TaskRevokedError):
+        result.get(timeout=20)
+    assert not cluster.started()
+
+
 def test_each_child_writes_a_log_of_its_own(
     cluster: Cluster, server: RedisServer, tmp_path: Path
 ) -> None:

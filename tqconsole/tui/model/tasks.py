@@ -29,8 +29,8 @@ FINISHED = frozenset({"SUCCESS", "REVOKED", "REJECTED"})
 _SORT_SHARE = 10.0  # sorting may take a tenth of the time, whatever the number of rows
 _SORT_PAUSE = 0.5  # seconds between two sorts at least
 
-_SLICE = 0.008  # seconds of searching in one frame
-_CHUNK = 500  # tasks between two looks at the clock
+_SLICE = 0.007  # seconds of searching in one frame; the last chunk may take one more
+_CHUNK = 250  # tasks between two looks at the clock
 
 Item = TaskInfo | Gap
 

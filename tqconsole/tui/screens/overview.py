@@ -73,6 +73,8 @@ class OverviewScreen(ListScreen):
             self.panes[name] = pane
         self.table = self.panes["attention"]
         self._names_at = self._running_at = -1.0
+        self._drawn: list[Line] = []
+        self._drawn_for = (0, 0, 0)
 
     def _now(self) -> float:
         return self.console.now
@@ -107,12 +109,16 @@ class OverviewScreen(ListScreen):
         waiting = sorted(source.queues, key=lambda queue: (-(queue.ready or 0), queue.name))
         self.queues.show(waiting)
         self.fleet.update(now)
-        if abs(now - self._running_at) >= _RUNNING_EVERY:  # short tasks would only flicker
+        if (
+            not len(self.running) or abs(now - self._running_at) >= _RUNNING_EVERY
+        ):  # short tasks would only flicker
             self._running_at = now
             running = insight.running.longest_first()
             self.running.title = f"running now ({len(running)}), longest first"
             self.running.show(running[:_MOST_RUNNING])
-        if abs(now - self._names_at) >= _NAMES_EVERY:  # an order that changes at every frame
+        if (
+            not len(self.names) or abs(now - self._names_at) >= _NAMES_EVERY
+        ):  # an order that changes at every frame
             self._names_at = now
             stats = sorted(
                 source.state.names.values(), key=lambda item: (-item.finished, item.name)
@@ -170,7 +176,8 @@ class OverviewScreen(ListScreen):
             container.set_class(two, "two")
             _set_height(container, height)
         if not self.table.display:
-            self._activate(next(iter(self._visible())))
+            for name in list(self._visible())[:1]:  # a very low screen has room for none
+                self._activate(name)
 
     def _chart_lines(self) -> list[Line]:
         """Draw the throughput of the last minutes, with the figures of the moment beside it."""
@@ -179,6 +186,11 @@ class OverviewScreen(ListScreen):
         if height < 2 or not self.chart.display:
             return []
         console, symbols = self.console, self.console.symbols
+        drawn_for = (int(console.now), width, height)
+        if self._drawn_for == drawn_for or (
+            console.paused and self._drawn_for[1:] == (width, height)
+        ):
+            return self._drawn
         title = f"tasks per second, {_MINUTES} min"
         lines = [Line(tuple(heading(title, width, symbols)))]
         plot = width - _LEGEND
@@ -202,6 +214,7 @@ class OverviewScreen(ListScreen):
         for number, cells in enumerate(drawn):
             beside = figures[number] if number < len(figures) else []
             lines.append(Line((*cells, *beside)))
+        self._drawn_for, self._drawn = drawn_for, lines
         return lines
 
     def _series(self, name: str, step: int) -> list[float]:

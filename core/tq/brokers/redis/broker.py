@@ -8,6 +8,7 @@ import msgspec
 from tq.brokers.base import Message, Queue
 from tq.brokers.redis.address import parse_url
 from tq.brokers.redis.bindings import bind_commands, binding_scripts
+from tq.brokers.redis.checkup import Facts, examine
 from tq.brokers.redis.connection import Argument, Connection, Pool
 from tq.brokers.redis.consumer import Consumer
 from tq.brokers.redis.dead_letters import DeadLetters
@@ -129,6 +130,10 @@ class Broker:
     def dead_letters(self) -> DeadLetters:
         """Return what looks after the messages that were given up."""
         return DeadLetters(self.pool, self.keys, self.options.limits)
+
+    def examine(self) -> Facts:
+        """Ask the server how it is set up."""
+        return examine(self.pool, self.keys)
 
     def revoke(self, ids: Sequence[str], expires: float) -> None:
         """Remember revoked task ids until a wall timestamp."""

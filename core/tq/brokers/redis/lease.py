@@ -11,7 +11,7 @@ from tq.brokers.redis.connection import Argument, Connection
 from tq.brokers.redis.deliveries import read_dead
 from tq.brokers.redis.keys import Keys
 from tq.brokers.redis.options import Options
-from tq.brokers.redis.scripts import call_script, load, run_pipeline, script_command
+from tq.brokers.redis.scripts import call_script, load
 from tq.nodename import host_name
 
 __all__ = ["Lease", "Taken"]
@@ -19,6 +19,7 @@ __all__ = ["Lease", "Taken"]
 _log = logging.getLogger(__name__)
 _REAP_LIMIT = 1000
 _INBOXES_LIFE = 86400
+_MEMORY_INTERVAL = 60.0
 
 Taken = tuple[str, bytes]
 """A tag that was taken over, and what `unacked` holds under it (empty when nothing)."""
@@ -45,6 +46,8 @@ class Lease:
         self._dead: list[tuple[str, str]] = []
         self._run_id = b""
         self._opened = 0
+        self._memory_at = 0.0
+        self._policy = ""
 
     def beat_due(self, now: float) -> bool:
         """Tell whether a quarter of the lease has passed, or the connection is a new one."""
@@ -59,21 +62,19 @@ class Lease:
         Returns:
             The tags that the server knows as ours, and nothing yet of what was lost.
         """
-        keys, options = self._keys, self._options
-        info = keys.info(self._id)
-        script = load("beat")
-        commands: list[tuple[Argument, ...]] = [
-            ("HSET", info, "host", host_name(), "pid", os.getpid(), "lease", options.lease),
-            ("PEXPIRE", info, int(options.lease * 1500)),
-        ]
-        if boxes:
-            pairs = [text for pair in boxes.items() for text in pair]
-            commands.append(("HSET", keys.inboxes(self._id), *pairs))
-            commands.append(("EXPIRE", keys.inboxes(self._id), _INBOXES_LIFE))
-        places = (keys.consumers(), keys.unacked_index(), keys.tags(self._id))
-        commands.append(script_command(script, places, (self._id, options.lease)))
+        keys = self._keys
+        places = (
+            keys.consumers(),
+            keys.unacked_index(),
+            keys.tags(self._id),
+            keys.info(self._id),
+            keys.inboxes(self._id),
+        )
+        pairs = [text for pair in boxes.items() for text in pair]
+        arguments: list[Argument] = [self._id, self._options.lease, host_name(), os.getpid()]
+        arguments += [_INBOXES_LIFE, *pairs]
         self._check_server()
-        tags, expired = run_pipeline(self._connection, commands, [script])[-1]
+        tags, expired = call_script(self._connection, load("beat"), places, arguments)
         self._beaten_at = time.monotonic()
         self._suspect(expired)
         return {tag.decode() for tag in tags}, []
@@ -81,10 +82,14 @@ class Lease:
     def _check_server(self) -> None:
         """After a new connection, say so when the server is another one or was restarted."""
         self._connection.connect()
+        now = time.monotonic()
         if self._opened == self._connection.opened:
+            if now - self._memory_at >= _MEMORY_INTERVAL:
+                self._check_memory(now)
             return
         info: bytes = self._connection.call("INFO", "server")
         self._opened = self._connection.opened
+        self._check_memory(now)
         run_id = next((x for x in info.split(b"\r\n") if x.startswith(b"run_id:")), b"")
         if self._run_id and run_id != self._run_id:
             _log.warning(
@@ -92,6 +97,24 @@ class Lease:
                 self._connection.address.url,
             )
         self._run_id = run_id
+
+    def _check_memory(self, now: float) -> None:
+        """Say so, loudly, when the server is set to evict what it was given to keep."""
+        self._memory_at = now
+        info: bytes = self._connection.call("INFO", "memory")
+        lines = [line.partition(b":") for line in info.split(b"\r\n")]
+        facts = {name.decode(): value.decode("ascii", "replace") for name, _, value in lines}
+        policy = facts.get("maxmemory_policy", "")
+        if facts.get("maxmemory", "0") == "0" or policy == "noeviction":
+            policy = ""
+        if policy.startswith("allkeys"):
+            severity, what = logging.ERROR, "evicts any key when it is full: TASKS WILL BE LOST"
+        else:
+            severity, what = logging.WARNING, "evicts results and chord counters when it is full"
+        if policy and policy != self._policy:
+            text = "Redis at %s %s (maxmemory-policy %s); set it to noeviction"
+            _log.log(severity, text, self._connection.address.url, what, policy)
+        self._policy = policy
 
     def _suspect(self, expired: list[bytes]) -> None:
         """Compare the expired consumers with those of the beat before.

@@ -9,6 +9,8 @@ local fault = dead_fault(KEYS[4], KEYS[5])
 if fault then
   return redis.error_reply('WRONGTYPE the key ' .. fault .. ' holds another type than tq needs')
 end
+-- A full server (maxmemory) lets a script grow only after its first write, so begin with one.
+redis.pcall('HDEL', KEYS[1], '')
 local stamp, moved = server_time(), 0
 for at = 3, #ARGV, 2 do
   local tag = ARGV[at]

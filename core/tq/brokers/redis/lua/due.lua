@@ -7,6 +7,8 @@
 
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', server_time(), 'LIMIT', 0, ARGV[1])
 local moved = 0
+-- A full server (maxmemory) lets a script grow only after its first write, so begin with one.
+if #due > 0 then redis.pcall('ZREM', KEYS[1], '') end
 -- The earliest goes last, to the very head.
 for k = #due, 1, -1 do
   local tag, list = string.match(due[k], '^(%S+) (.*)$')

@@ -20,6 +20,9 @@ local popped, total = {}, 0
 local stamp = server_time()
 local registered = redis.pcall('ZADD', KEYS[7], string.format('%.6f', stamp + ARGV[7]), ARGV[6])
 if type(registered) == 'table' and registered['err'] then
+  if string.sub(registered['err'], 1, 9) ~= 'WRONGTYPE' then
+    return redis.error_reply(registered['err'])
+  end
   return redis.error_reply('WRONGTYPE the key ' .. KEYS[7] .. ' holds another type than tq needs')
 end
 

@@ -8,5 +8,7 @@ if redis.call('EXISTS', KEYS[2], KEYS[3]) == 0 then
   redis.call('DEL', KEYS[4], KEYS[5])
   return 1
 end
+-- A full server (maxmemory) lets a script grow only after its first write, so begin with one.
+redis.pcall('ZREM', KEYS[1], '')
 redis.call('ZADD', KEYS[1], 'XX', 0, ARGV[1])
 return 0

@@ -10,6 +10,8 @@
 
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not score or score ~= ARGV[2] then return {} end
+-- A full server (maxmemory) lets a script grow only after its first write, so begin with one.
+redis.pcall('ZREM', KEYS[1], '')
 
 local boxes = redis.call('HGETALL', KEYS[5])
 for k = 1, #boxes, 2 do

@@ -6,6 +6,8 @@
 -- leaves its message unacked, and the error names it.
 -- @include dead.lua
 
+-- A full server (maxmemory) lets a script grow only after its first write, so begin with one.
+redis.pcall('HDEL', KEYS[1], '')
 local moved, err = 0, nil
 for at = 1, #ARGV, 4 do
   local tag, list, raw = ARGV[at], ARGV[at + 1], ARGV[at + 2]

@@ -25,8 +25,8 @@ local function take(tag, early)
   if early then
     local value = call('HGET', unacked, tag)
     if not value then return false end
-    call('HSET', started, tag, value)
     call('HDEL', unacked, tag)
+    call('HSET', started, tag, value)
     return true
   end
   return call('HDEL', unacked, tag) == 1 or call('HDEL', started, tag) == 1
