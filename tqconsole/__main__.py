@@ -1,6 +1,7 @@
 """The `tq` command: patches for green pools first, then runs the command line."""
 
 import select
+import os
 import sys
 
 
@@ -31,8 +32,27 @@ def _patch_for_green_pools(argv: list[str]) -> None:
         vars(select)["poll"] = eventlet.patcher.original("select").poll
 
 
+def _open_closed_streams() -> None:
+    """Open what was closed (`>&-`): else a connection could get the number of stdout."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is this one, as those below are open by now.
+            descriptor = os.open(os.devnull, os.O_RDONLY if mode == "r" else os.O_WRONLY)
+            setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
+
+
 def main() -> None:
     """Run `tq` with the process's arguments and exit with its code."""
+    try:
+        _main()
+    except KeyboardInterrupt:  # before a command could see to it
+        sys.exit(130)
+
+
+def _main() -> None:
+    _open_closed_streams()
     argv = sys.argv[1:]
     if argv and "worker" in argv:
         try:

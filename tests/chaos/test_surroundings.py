@@ -73,7 +73,7 @@ def test_f28_a_half_open_connection_is_noticed_and_left(arena: Arena, figures) -
         worker.kill_tree()
     assert not account.lost
     assert account.extra <= 2 * 2
-    assert noticed <= 15
+    assert noticed <= 22  # two commands, one after the other, may wait ten seconds each
 
 
 def test_f29_a_full_server_pauses_the_worker_and_it_resumes(arena: Arena, figures) -> None:
@@ -144,15 +144,13 @@ def test_f46_sixty_four_descriptors_are_enough_for_four_children(arena: Arena, f
 
 def test_f46_too_few_descriptors_are_named(arena: Arena, figures) -> None:
     worker = limited(arena, 40, 64)
-    eventually(
-        lambda: "Too many open files" in worker.output() or worker.process.poll() is not None, 30
-    )
-    eventually(lambda: worker.process.poll() is not None or " ready." in worker.output(), within=30)
+    eventually(lambda: worker.process.poll() is not None, within=30)
     text = worker.output()
     said = next((line for line in text.splitlines() if "open files" in line), "nothing")
     figures(said[:160], exit_code=worker.process.poll())
-    assert "open files" in text
+    assert "need about 150 open files, and the limit is 64" in text
     assert "Traceback" not in text
+    assert worker.process.poll() not in (0, None)
 
 
 def test_f48_a_full_disk_for_the_log_stops_no_work(arena: Arena, figures) -> None:

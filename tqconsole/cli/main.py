@@ -131,7 +131,10 @@ def cli(ctx: click.Context, /, **options: Any) -> None:
     """
     ctx.obj = Globals(**options)
     if ctx.obj.workdir:
-        os.chdir(ctx.obj.workdir)
+        try:
+            os.chdir(ctx.obj.workdir)
+        except OSError as error:
+            raise click.UsageError(f"--workdir: {error}", ctx) from None
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 

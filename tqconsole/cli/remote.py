@@ -47,6 +47,7 @@ class Answers:
         timeout: Seconds that were waited at most.
         absent: The broker says that nobody else was listening: who is missing is not there.
         known: Who has a mailbox on the broker, as far as it can tell.
+        interrupted: The user did not want to wait any longer.
     """
 
     replies: list[Reply]
@@ -56,6 +57,7 @@ class Answers:
     unknown: list[str] = field(default_factory=list)
     absent: bool = False
     known: list[str] = field(default_factory=list)
+    interrupted: bool = False
 
     def silence(self, name: str) -> str:
         """Return why somebody did not answer, as far as that is known."""
@@ -130,6 +132,9 @@ def ask(
     """
     known = sorted(app.control.bound())
     names, unknown = resolve(split_names(tuple(destination)), known)
+    if destination and not names:
+        # Sent to nobody by name it would reach everybody.
+        return Answers([], [], named=True, timeout=timeout, unknown=unknown, known=known)
     call = app.control.mailbox.start(
         method,
         arguments,
@@ -138,9 +143,23 @@ def ask(
         limit=len(names) if destination else None,
         expect=set(names or known) or None,
     )
-    replies = sorted(call.wait(), key=lambda reply: reply.node)
+    interrupted = False
+    try:
+        call.wait()
+    except KeyboardInterrupt:
+        interrupted = True
+    replies = sorted(call.replies, key=lambda reply: reply.node)
     absent = call.delivered is not None and call.delivered <= len(replies)
-    return Answers(replies, names or known, bool(destination), timeout, unknown, absent, known)
+    return Answers(
+        replies,
+        names or known,
+        bool(destination),
+        timeout,
+        unknown,
+        absent,
+        known,
+        interrupted,
+    )
 
 
 def ask_unless_unknown(
@@ -222,6 +241,8 @@ def exit_code(answers: Answers, expect: str | None) -> int:
         UsageError: `--expect` makes no sense.
     """
     needed = _needed(answers, expect)
+    if answers.interrupted:
+        return exits.INTERRUPTED
     if not answers.replies and needed:
         if answers.absent and not answers.named:
             raise NoReplyError("no worker is listening")
@@ -290,6 +311,8 @@ def print_as_celery(answers: Answers, *, quiet: bool, body: bool = True, count: 
     """Print the replies as Celery does, and return its exit code: 0 as soon as anybody answered."""
     for reply in answers.replies:
         click.echo(celery_text.block(reply, quiet=quiet, body=body))
+    if answers.interrupted:
+        return exits.INTERRUPTED
     if not answers.replies:
         note(celery_text.SILENCE)
         return exits.UNAVAILABLE

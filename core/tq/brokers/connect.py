@@ -64,7 +64,11 @@ def _kind(url: str) -> str:
 def _connect_one(url: str, given: dict[str, Any]) -> Broker:
     scheme, mark, _ = url.partition("://")
     if not mark and not url.startswith(("memory:", "embedded:")):
-        raise ConfigError(f"a broker URL begins with a scheme such as redis:// or amqp://: {url!r}")
+        # What stands before an @ may be a password.
+        shown = url.rpartition("@")[2]
+        raise ConfigError(
+            f"a broker URL begins with a scheme such as redis:// or amqp://: {shown!r}"
+        )
     return _open(scheme.partition(":")[0].lower(), url, given)
 
 

@@ -193,7 +193,10 @@ class Emitter:
         except BrokerError as error:
             if not self._retry_at:
                 _log.warning("events are held back, the broker does not take them: %s", error)
-            self._retry_at = now + _RETRY_INTERVAL
+            # From now on, not from when it began: a server that says nothing costs its whole
+            # timeout, and the caller's loop has better things to do than wait for it again.
+            failed = self._time.monotonic()
+            self._retry_at = failed + max(_RETRY_INTERVAL, 2 * (failed - now))
             return 0
         self._retry_at = 0.0
         del self._buffer[:count]

@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 EXIT_NO_PROGRESS = 75
 _PROBE_SECONDS = 2.0
+_RECONNECT_SECONDS = 20.0  # the fetcher's longest pause, and an attempt
 
 
 class Watchdog:
@@ -58,6 +59,7 @@ class Watchdog:
         self._thread: threading.Thread | None = None
         self._looked = 0.0
         self._stale = 0
+        self._away_at: float | None = None
 
     def start(self) -> None:
         """Begin to look."""
@@ -88,7 +90,10 @@ class Watchdog:
         try:
             self._probe(_PROBE_SECONDS)
         except BrokerError:
+            self._away_at = now
             return  # it answers nobody: the fetcher tries again as long as it takes
+        if self._away_at is not None and now - self._away_at <= _RECONNECT_SECONDS:
+            return  # it has just come back: the fetcher may be about to try again
         if self._stopping.is_set() or self._monotonic() - self._progress() <= self._limit:
             return
         logger.critical(

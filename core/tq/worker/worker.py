@@ -21,6 +21,7 @@ from tq.worker import control_commands, inspect_commands  # noqa: F401 - they de
 from tq.worker.banner import banner, broker_info
 from tq.worker.companions import after_flow, before_flow, direct_queue, shared_revocations
 from tq.worker.conclusions import Concluder
+from tq.worker.descriptors import provide_descriptors
 from tq.worker.dispatcher import Dispatcher
 from tq.worker.effects import EffectWriter
 from tq.worker.fetcher import Fetcher
@@ -337,7 +338,7 @@ class Worker:
 
         Raises:
             PidFileTaken: Another process holds the pid file.
-            ConfigError: A file that was asked for cannot be written.
+            ConfigError: A file that was asked for cannot be written, or too few may be open.
             BrokerConnectionError: The queues cannot be purged.
         """
         settings = self.app.conf.settings
@@ -352,6 +353,8 @@ class Worker:
         return code
 
     def _serve(self) -> int:
+        if self.options.pool in ("prefork", "processes"):
+            provide_descriptors(self.options.pool_options.size)
         signals.worker_init.send(sender=self)
         signals.celeryd_after_setup.send(sender=self.hostname, instance=self, conf=self.app.conf)
         if self.options.purge:

@@ -77,7 +77,19 @@ def test_inspect_answers_for_a_destination(tq):
 
 @pytest.mark.parametrize(
     "name",
-    ["active", "reserved", "scheduled", "revoked", "registered", "active_queues", "stats", "ping", "report", "clock", "conf"],
+    [
+        "active",
+        "reserved",
+        "scheduled",
+        "revoked",
+        "registered",
+        "active_queues",
+        "stats",
+        "ping",
+        "report",
+        "clock",
+        "conf",
+    ],
 )
 def test_every_inspect_command_answers_in_every_form(tq, name):
     for form in ("table", "plain", "json", "jsonl", "csv"):

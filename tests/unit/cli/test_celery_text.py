@@ -73,7 +73,9 @@ def test_status_has_no_body_and_quiet_no_arrow():
 
 
 def test_silence_has_celerys_words():
-    assert f"{SILENCE}\n" == printed("status_none", "stderr") == printed("inspect_timeout", "stderr")
+    assert (
+        f"{SILENCE}\n" == printed("status_none", "stderr") == printed("inspect_timeout", "stderr")
+    )
 
 
 def test_control_bytes_of_a_reply_do_not_reach_the_terminal():

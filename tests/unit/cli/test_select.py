@@ -26,8 +26,9 @@ def test_an_unknown_field_is_a_usage_error_that_lists_the_known(choice):
 
 
 def test_a_wrong_filter_names_option_and_column():
-    with pytest.raises(click.UsageError, match=r"--where: .*\(column 7 of 'foo:1 bar:2'\)|--where"):
-        read_filter("foo:1 bar:2")
+    expected = r"--where: no field is called 'foo'.*\(column 10 of 'name:bar foo:1'\)"
+    with pytest.raises(click.UsageError, match=expected):
+        read_filter("name:bar foo:1")
 
 
 def test_rows_of_replies_are_filtered_as_tasks():

@@ -351,6 +351,50 @@ def test_a_task_that_was_acknowledged_early_fails_with_its_process(
     assert not actions.lost
 
 
+def salvaged(tag: str, record: Record, *, settled: bool = True) -> Finished:
+    """A job that ended in a child which died before anybody knew whether it was recorded."""
+    return Finished(tag, Outcome(tag, encode_record(record), settled), salvaged=True)
+
+
+@pytest.mark.parametrize("settled", [True, False])
+@pytest.mark.parametrize("state", ["SUCCESS", "FAILURE", "RETRY", "IGNORED"])
+def test_end_that_died_unrecorded_with_its_process_goes_back_to_its_queue(
+    dispatcher: Dispatcher, state: str, settled: bool
+) -> None:
+    dispatcher.accept([make_delivery()], NOW)
+    event = salvaged("tag-id-1", Record(state), settled=settled)
+    actions = dispatcher.collected([accepted("tag-id-1"), event], NOW)
+
+    assert [request.id for request in actions.lost] == ["id-1"]
+    assert not actions.ack
+    assert not actions.forget
+    assert not actions.effects
+    assert actions.reports[-1].kind == "requeued"
+    assert dispatcher.reserved() == []
+
+
+def test_unrecorded_end_is_buried_when_its_process_died_too_often(dispatcher: Dispatcher) -> None:
+    dispatcher.accept([make_delivery(deliveries=5)], NOW)
+    actions = dispatcher.collected([salvaged("tag-id-1", Record("SUCCESS"))], NOW)
+
+    assert not actions.lost
+    assert [conclusion.bury for conclusion in actions.conclude] == ["delivery_limit"]
+
+
+@pytest.mark.parametrize(
+    ("record", "where"),
+    [(Record(REQUEUE), "requeue"), (Record(UNREADABLE, None, "bad"), "bury")],
+)
+def test_salvaged_end_with_nothing_to_record_is_carried_out(
+    dispatcher: Dispatcher, record: Record, where: str
+) -> None:
+    dispatcher.accept([make_delivery()], NOW)
+    actions = dispatcher.collected([salvaged("tag-id-1", record)], NOW)
+
+    assert getattr(actions, where)
+    assert not actions.lost
+
+
 def test_reject_on_worker_lost_switched_off_is_honoured(policies: dict[str, TaskPolicy]) -> None:
     policies["proj.add"] = TaskPolicy(name="proj.add", reject_on_worker_lost=False)
     dispatcher = Dispatcher(policies.get, lambda event: (Record(""), None))

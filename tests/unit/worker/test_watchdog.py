@@ -60,6 +60,16 @@ def test_a_broker_that_answers_nobody_ends_no_worker(world: World) -> None:
     assert world.ended == []
 
 
+def test_a_broker_that_has_just_come_back_is_given_time_to_be_found(world: World) -> None:
+    world.broker_answers = False
+    world.pass_time(60)
+    world.broker_answers = True
+    world.pass_time(15)
+    assert world.ended == []
+    world.pass_time(10)
+    assert world.ended[0] == 75
+
+
 def test_a_process_that_was_frozen_gets_time_to_go_on(world: World) -> None:
     world.pass_time(10, alive=True)
     world.now += 300  # SIGSTOP, SIGCONT

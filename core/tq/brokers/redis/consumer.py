@@ -341,7 +341,8 @@ class Consumer:
             waited -= set(self._waiters.idle_lists)
             lists = [key for key in self._orders[0].keys if key not in waited]
         keys = (self._keys.delayed(), self._keys.unacked(), self._keys.unacked_index(), *lists)
-        _, waiting = call_script(self._connection, load("due"), keys, (_DUE_LIMIT,))
+        patience = self._options.upkeep_timeout
+        _, waiting = call_script(self._connection, load("due"), keys, (_DUE_LIMIT,), patience)
         if waiting:
             self._waiters.bell.ring()
 

@@ -74,7 +74,9 @@ class Lease:
         arguments: list[Argument] = [self._id, self._options.lease, host_name(), os.getpid()]
         arguments += [_INBOXES_LIFE, *pairs]
         self._check_server()
-        tags, expired = call_script(self._connection, load("beat"), places, arguments)
+        tags, expired = call_script(
+            self._connection, load("beat"), places, arguments, self._options.upkeep_timeout
+        )
         self._beaten_at = time.monotonic()
         self._suspect(expired)
         return {tag.decode() for tag in tags}, []

@@ -29,6 +29,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = LIMITS
 
     @property
+    def upkeep_timeout(self) -> float:
+        """Seconds to wait for the answer to a small command on which the lease depends."""
+        return min(10.0, max(1.0, self.lease / 2))
+
+    @property
     def dead_caps(self) -> tuple[int, int]:
         """Both caps of the dead letters."""
         return (self.dead_count, self.dead_bytes)
