@@ -1,7 +1,7 @@
 """The `tq` command: patches for green pools first, then runs the command line."""
 
-import select
 import os
+import select
 import sys
 
 

@@ -1,10 +1,11 @@
 """Measure workflows beside Celery in the same run: groups, chords and chains, in seconds.
 
-    canvas.py [--repeat N] [--peer-repeat N] [--parts 10000]
+    canvas.py [--repeat N] [--peer-repeat N] [--parts 10000] [--peer-parts 1000]
 
 Each product has its own client, worker (prefork, two processes) and private Redis; all tasks keep
 their results and do nothing. Times are from before the call is built to the result in the caller's
-hands, medians. The large chord also shows how long after its last part the body started.
+hands, medians. The large chord also shows how long after its last part the body started; Celery's
+is smaller by default, so that a run takes minutes: the ratio is of the time per part.
 """
 
 import argparse
@@ -19,6 +20,10 @@ from typing import Any
 import redis
 from measure import Worker, private_redis, table
 from run import BIN, load
+
+KINDS = ("group", "chord", "chain")
+SIZES = (1000, 1000, 100)
+PEER_SIZES = (200, 200, 20)  # Celery's, so that a run takes minutes; compared per part
 
 
 def group_of(kit: SimpleNamespace, size: int) -> Callable[[], None]:
@@ -83,7 +88,9 @@ def kit_of(name: str, module: Any) -> SimpleNamespace:
     )
 
 
-def measure(name: str, repeat: int, parts: int) -> tuple[list[float], list[float]]:
+def measure(
+    name: str, repeat: int, parts: int, sizes: tuple[int, int, int]
+) -> tuple[list[float], list[float]]:
     """Measure one product on a Redis of its own."""
     with private_redis() as url:
         module = load(f"{name}_app", url)
@@ -95,9 +102,9 @@ def measure(name: str, repeat: int, parts: int) -> tuple[list[float], list[float
             kit = kit_of(name, module)
             kit.stored.delay().get(timeout=60)
             small = [
-                median(group_of(kit, 1000), repeat),
-                median(chord_of(kit, 1000), repeat),
-                median(chain_of(kit, 100), repeat),
+                median(group_of(kit, sizes[0]), repeat),
+                median(chord_of(kit, sizes[1]), repeat),
+                median(chain_of(kit, sizes[2]), repeat),
             ]
             large = body_delay(kit, parts)
         finally:
@@ -106,25 +113,44 @@ def measure(name: str, repeat: int, parts: int) -> tuple[list[float], list[float
     return small, large
 
 
+def large_row(times: list[float], parts: int) -> list[str]:
+    """Format what `body_delay` found, with microseconds per part."""
+    published, whole, delay = times
+    return [f"{published:.3f}", f"{whole:.3f}", f"{1e6 * whole / parts:.0f}", f"{delay:.3f}"]
+
+
 def main() -> None:
     """Parse the arguments and run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--peer-repeat", type=int, default=1)
     parser.add_argument("--parts", type=int, default=10_000)
+    parser.add_argument("--peer-parts", type=int, default=500)
     args = parser.parse_args()
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     found = {
-        "celery": measure("celery", args.peer_repeat, args.parts),
-        "tq": measure("tq", args.repeat, args.parts),
+        "celery": measure("celery", args.peer_repeat, args.peer_parts, PEER_SIZES),
+        "tq": measure("tq", args.repeat, args.parts, SIZES),
     }
-    ratio = [a / b for a, b in zip(found["celery"][0], found["tq"][0], strict=True)]
-    rows = [[name, *(f"{value:.3f}" for value in found[name][0])] for name in found]
+    sizes = {"celery": PEER_SIZES, "tq": SIZES}
+    each = {
+        name: [1e3 * value / size for value, size in zip(found[name][0], sizes[name], strict=True)]
+        for name in found
+    }
+    ratio = [a / b for a, b in zip(each["celery"], each["tq"], strict=True)]
+    rows = [[name, *(f"{value:.3f}" for value in each[name])] for name in found]
     rows.append(["x", *(f"{value:.1f}" for value in ratio)])
-    table("workflows, seconds", ["", "group 1,000", "chord 1,000", "chain 100"], rows)
-    heads = ["", "published", "in all", "last part to body"]
-    rows = [[name, *(f"{value:.3f}" for value in found[name][1])] for name in found]
-    table(f"chord of {args.parts:,} parts, seconds", heads, rows)
+    heads = [
+        "",
+        *(f"{kind} {a:,} ({b:,})" for kind, a, b in zip(KINDS, SIZES, PEER_SIZES, strict=True)),
+    ]
+    table("workflows (celery's size), milliseconds per part", heads, rows)
+    parts = {"celery": args.peer_parts, "tq": args.parts}
+    rows = [[name, f"{parts[name]:,}", *large_row(found[name][1], parts[name])] for name in found]
+    per_part = {name: found[name][1][1] / parts[name] for name in found}
+    rows.append(["x per part", "", "", "", f"{per_part['celery'] / per_part['tq']:.1f}", ""])
+    heads = ["", "parts", "published, s", "in all, s", "per part, us", "last part to body, s"]
+    table("one large chord", heads, rows)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """A client of one library, a worker of the other, one broker: every combination as one `Pair`."""
 
+import os
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,11 +19,13 @@ from celery import Celery
 import tq
 import tq.results
 from tests.support import msgpack_for_kombu
+from tests.support.ledger import alive
 from tests.support.processes import Process, celery_worker, tq_worker
 from tests.support.services import RedisServer, rabbitmq_url, redis_server
 
 msgpack_for_kombu.register()
 Starter = Callable[..., Process]
+_NOTES = Path(tempfile.gettempdir())
 STARTERS: dict[str, Starter] = {"celery": celery_worker, "tq": tq_worker}
 
 
@@ -36,6 +41,8 @@ class Pair:
         self.broker, self.backend = broker, backend
         self.queue = "celery" if broker.startswith("redis") else f"interop-{uuid.uuid4().hex[:8]}"
         self.node = f"{self.peer}-{uuid.uuid4().hex[:6]}@interop"
+        if not broker.startswith("redis"):
+            note_queues(self.queue, f"{self.queue}-extra", f"{self.node}.celery.pidbox")
         self.redis = redis.Redis(port=server.port, decode_responses=True)
         self.canvas: ModuleType = celery if client == "celery" else tq
         self.results: ModuleType = celery.result if client == "celery" else tq.results
@@ -99,6 +106,23 @@ def close_celery(app: Celery) -> None:
         client.connection_pool.disconnect()
     app.close()
     kombu.pools.reset()
+
+
+def note_queues(*names: str) -> None:
+    """Write down queues that we make on the shared RabbitMQ, for whoever follows a killed run."""
+    with (_NOTES / f"tq-interop-queues.{os.getpid()}").open("a") as notes:
+        notes.writelines(f"{name}\n" for name in names)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _sweep_queues() -> Iterator[None]:
+    """Remove the queues of runs that were killed, and our own notes at the end."""
+    for notes in _NOTES.glob("tq-interop-queues.*"):
+        if not alive(int(notes.suffix[1:])):
+            delete_queues(*notes.read_text().split())
+            notes.unlink(missing_ok=True)
+    yield
+    (_NOTES / f"tq-interop-queues.{os.getpid()}").unlink(missing_ok=True)
 
 
 def delete_queues(*names: str) -> None:

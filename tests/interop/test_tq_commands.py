@@ -11,7 +11,7 @@ import pytest
 import redis
 from celery import Celery
 
-from tests.interop.conftest import close_celery, delete_queues
+from tests.interop.conftest import close_celery, delete_queues, note_queues
 from tests.support.processes import BIN, Process, celery_worker, run_tq
 from tests.support.services import RedisServer, rabbitmq_url
 from tests.support.waiting import eventually
@@ -20,8 +20,7 @@ from tq.control import Control
 from tq.monitor import ClusterWatcher
 
 CASES = ["redis/prefork", "amqp/prefork"]
-# Celery answers commands in another thread or process for each of these: one question tells.
-OTHER_POOLS = ["threads", "solo"]
+OTHER_POOLS = ["threads"]
 pytestmark = [
     pytest.mark.timeout(90),
     pytest.mark.xdist_group("interop-tq-commands"),
@@ -37,6 +36,8 @@ class Cluster:
         self.url, self.pool = url, pool
         self.queue = f"interop-{uuid.uuid4().hex[:8]}"
         self.node = f"{pool}-{uuid.uuid4().hex[:6]}@celery"
+        if not url.startswith("redis"):
+            note_queues(self.queue, f"{self.queue}-extra", f"{self.node}.celery.pidbox")
         self.app = Celery("client", broker=url, backend=results, set_as_current=False)
         self.app.conf.update(task_default_queue=self.queue, task_send_sent_event=True)
         env = {"PEER_QUEUE": self.queue, "PEER_BACKEND": results, "PEER_LEDGER": results}
@@ -82,6 +83,8 @@ QUESTIONS = ["ping", "reserved", "scheduled", "revoked", "registered", "active_q
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_every_question_is_answered(cluster: Cluster, question: str) -> None:
+    if not cluster.url.startswith("redis") and question not in ("ping", "stats"):
+        pytest.skip("the transport is another, the question is the same")
     answer = cluster.ask("inspect", question)
     assert not (isinstance(answer, dict) and "error" in answer)
 

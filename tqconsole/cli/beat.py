@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tqconsole.cli.daemon import daemon_options, default_logfile, launch
+from tqconsole.cli.daemon import daemon_options, default_logfile, launch, node_name
 from tqconsole.cli.options import Globals, app_options, load_app
 
 __all__ = ["command"]
@@ -49,9 +49,7 @@ def command(given: Globals, loglevel: str, **options: Any) -> int:
     On Redis and Valkey several beats may run: one sends, the others take over within the lease
     when it dies, and each slot is sent once. Elsewhere run exactly one.
     """
-    from tq import nodename  # deferred, as in the function below
-
-    node = nodename.make(options["hostname"], default="celerybeat")
+    node = node_name(options["hostname"], default="celerybeat")
     if options["detach"] and not options["logfile"]:
         options["logfile"] = default_logfile(node, given.quiet)
 

@@ -13,7 +13,9 @@ from tq.errors import ConfigError
 from tqconsole.cli import exits
 from tqconsole.cli.output import note
 
-__all__ = ["daemon_options", "default_logfile", "launch"]
+__all__ = ["daemon_options", "default_logfile", "launch", "node_name"]
+
+_LONGEST_NAME = 200  # names of files and keys are made of it
 
 _OPTIONS = [
     click.option("--uid", metavar="USER", help="Become this user; needs root."),
@@ -27,6 +29,22 @@ def daemon_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
+
+
+def node_name(given: str | None, default: str = "celery") -> str:
+    """Return the full node name that `-n` means.
+
+    Raises:
+        ConfigError: It cannot be one: others could not address it, or its files would go astray.
+    """
+    from tq import nodename  # deferred: `--help` needs none of it
+
+    name = nodename.make(given, default=default)
+    if any(ord(char) < 32 or char in "/,\x7f" for char in name):
+        raise ConfigError(f"--hostname: control characters, / and , do not belong in {name!r}")
+    if len(name.encode()) > _LONGEST_NAME:
+        raise ConfigError(f"--hostname: longer than {_LONGEST_NAME} bytes: {name[:40]!r}...")
+    return name
 
 
 def default_logfile(node: str, quiet: bool) -> str:

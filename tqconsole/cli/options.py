@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tq.errors import ConfigError
-from tqconsole.cli.output import wants_color
 
 if TYPE_CHECKING:
     from tq import TQ
@@ -45,6 +44,8 @@ class Globals:
     @property
     def wants_color(self) -> bool:
         """Whether tables are coloured."""
+        from tqconsole.cli.output import wants_color  # `tq --help` prints no tables
+
         return wants_color(self.color, self.no_color)
 
     def merged(self, later: dict[str, Any]) -> "Globals":

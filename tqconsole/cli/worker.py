@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from tq.errors import ConfigError
-from tqconsole.cli.daemon import daemon_options, default_logfile, launch
+from tqconsole.cli.daemon import daemon_options, default_logfile, launch, node_name
 from tqconsole.cli.options import Globals, app_options, load_app
 
 __all__ = ["command"]
@@ -115,14 +115,12 @@ def command(given: Globals, loglevel: str, **options: Any) -> int:
     Takes tasks from the queues, runs them in a pool and answers remote control. TERM ends it when
     the running tasks are done, QUIT at once.
     """
-    from tq import nodename  # deferred: `tq worker --help` needs none of it
-
     for name in ("queues", "exclude_queues", "include"):
         options[name] = _names(name, options[name])
     options.pop("optimization")
     daemon = {name: options.pop(name) for name in ("detach", "uid", "gid", "umask")}
     options["pidfile"] = options["pidfile"] or None
-    node = nodename.make(options["hostname"])
+    node = node_name(options["hostname"])
     if daemon["detach"] and not options["logfile"]:
         options["logfile"] = default_logfile(node, given.quiet)
         # SIGHUP begins the program anew without --detach, which must not lose the log.

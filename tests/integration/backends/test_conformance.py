@@ -10,7 +10,7 @@ from tq.errors import BackendError, ResultTimeout
 from tq.results import AsyncResult, ResultSet
 from tq.wire.result import ResultMeta, encode_exception
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = [pytest.mark.timeout(30), pytest.mark.xdist_group("backends")]
 
 KINDS = {
     "memory": {},

@@ -2,10 +2,13 @@
 
 import signal
 import subprocess
+import sys
 
 import pytest
+import redis
 
 from tests.support.processes import BIN, ROOT, Process, environment
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(90), pytest.mark.xdist_group("cli")]
 
@@ -56,28 +59,40 @@ def test_poor_terminals_get_plain_text(server, worker):
 @pytest.mark.parametrize("command", ["tasks --for 60", "events --dump", "status --expect 2 -t 60"])
 def test_an_interrupt_prints_what_arrived_and_is_130(server, worker, command):
     argv = [str(BIN / "tq"), "-b", server.url, *command.split()]
-    with Process(argv, server.url) as running:
-        wait_until_subscribed(server, running)
-        running.signal(signal.SIGINT)
-        assert running.process.wait(15) == 130
-        output = running.output()
+    if command.startswith("status"):
+        argv += ["-d", "w1@here,ghost@here"]
+    with redis.Redis.from_url(server.url) as client:
+        # A mailbox that nobody reads: the broker cannot know, so its answer is waited for.
+        ghost = client.pubsub()
+        ghost.subscribe("/0.celery.pidbox")
+        before = {found["id"] for found in client.client_list()}
+        with Process(argv, server.url) as running:
+            eventually(lambda: settled(client, before, running), within=20, every=0.1)
+            running.signal(signal.SIGINT)
+            assert running.process.wait(15) == 130
+            output = running.output()
+        ghost.close()
     assert "Traceback" not in output
     if command.startswith("status"):
         assert "w1@here\tup" in output
 
 
-def wait_until_subscribed(server, running) -> None:
-    """Wait until a command listens: only then has it set up everything."""
-    import redis
+def settled(client, before, running) -> bool:
+    """Whether a command has been connected for two seconds: what is there has arrived."""
+    assert running.process.poll() is None, running.output()
+    mine = [found for found in client.client_list() if found["id"] not in before]
+    return any(int(found["age"]) >= 2 for found in mine)
 
-    from tests.support.waiting import eventually
 
-    with redis.Redis.from_url(server.url) as client:
-        bindings = ("_kombu.binding.celeryev", "_kombu.binding.reply.celery.pidbox")
-
-        def listens() -> bool:
-            assert running.process.poll() is None, running.output()
-            names = " ".join(str(client.pubsub_channels("*")).split())
-            return any(client.scard(key) for key in bindings) or "celeryev" in names
-
-        eventually(listens, within=20)
+def test_an_interrupt_while_it_starts_is_130_too(server):
+    program = (
+        "import os, signal, sys; sys.argv = ['tq', 'status'];"
+        "import tqconsole.__main__ as m; import tqconsole.cli.main as c;"
+        "c.run = lambda argv: os.kill(os.getpid(), signal.SIGINT) or signal.pause();"
+        "m.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(server.url), cwd=ROOT, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (130, "")

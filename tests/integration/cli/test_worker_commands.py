@@ -34,7 +34,7 @@ def test_lists_of_commands_have_the_workers_own(tq):
     control, inspect = tq("control", "--list"), tq("inspect", "--list")
     assert control.returncode == inspect.returncode == 0
     assert any(
-        line.split() == ["shout", "text=T", "[times=N]", *"Say something loudly.".split()]
+        line.split() == ["shout", "text=T", "[times=N]", *["Say", "something", "loudly."]]
         for line in control.stdout.splitlines()
     )
     assert "whoami" in inspect.stdout
@@ -93,3 +93,10 @@ def test_without_waiting_a_glob_still_finds_its_workers(tq):
     assert nobody.returncode == 4
     assert "x*@here: no worker of that name is known" in nobody.stderr
     assert tq("inspect", "ping").returncode == 0
+
+
+def test_a_glob_that_matches_nobody_reaches_nobody(tq):
+    done = tq("control", "rate_limit", "peer.add", "1/s", "-d", "x*@here")
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert "x*@here: no worker of that name is known" in done.stderr

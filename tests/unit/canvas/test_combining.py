@@ -11,7 +11,7 @@ from tq.canvas import (
     dispatch_body,
     group,
     maybe_signature,
-    set_default_sender,
+    sender,
     signature,
 )
 from tq.errors import ChordError, ConfigError
@@ -130,8 +130,8 @@ def test_signature_pickles(s):
     assert pickle.loads(pickle.dumps(s("a", 1))) == s("a", 1)
 
 
-def test_without_an_application_the_error_says_what_to_do():
-    set_default_sender(None)
+def test_without_an_application_the_error_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(sender, "_provider", None)
     with pytest.raises(ConfigError, match="app="):
         Signature("a").apply_async()
 

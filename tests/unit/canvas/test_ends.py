@@ -2,15 +2,13 @@
 
 import pytest
 
-from tq.canvas import _chain, chain, chord, counted_ends, group, set_default_sender, signature
+from tq.canvas import _chain, chain, chord, counted_ends, group, sender, signature
 
 
 @pytest.fixture(autouse=True)
-def sender(app):
+def current_sender(app, monkeypatch):
     """Signatures here have no application of their own."""
-    set_default_sender(lambda: app)
-    yield
-    set_default_sender(None)
+    monkeypatch.setattr(sender, "_provider", lambda: app)
 
 
 def s(name: str = "t", **options):

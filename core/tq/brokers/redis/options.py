@@ -31,7 +31,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def upkeep_timeout(self) -> float:
         """Seconds to wait for the answer to a small command on which the lease depends."""
-        return min(10.0, max(1.0, self.lease / 2))
+        return min(10.0, max(3.0, self.lease / 2))
 
     @property
     def dead_caps(self) -> tuple[int, int]:

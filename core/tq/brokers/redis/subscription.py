@@ -38,7 +38,11 @@ class _Binding:
         self._connection = Connection(address)
         self._every = binding_lifetime(queue.expires) / 3 if queue.expires is not None else 0.0
         self._bound_at = 0.0
-        self.renew()
+        try:
+            self.renew()
+        except BaseException:
+            self._connection.close()
+            raise
 
     def renew(self) -> None:
         """Bind again when a third of the binding's life has passed."""
