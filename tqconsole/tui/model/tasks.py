@@ -7,22 +7,20 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 from tq.monitor import ClusterState, TaskInfo
-from tqconsole.tui.model.columns import Column, Placed, header_cells, layout_of, line_cells, place
+from tqconsole.tui.model.columns import Placed, header_cells, layout_of, line_cells, place
 from tqconsole.tui.model.facts import Gap
 from tqconsole.tui.model.filters import EVERYTHING, Filter
 from tqconsole.tui.model.format import (
-    UNKNOWN,
     Cell,
     Glyphs,
     age,
     clock,
     duration,
-    state_style,
 )
-from tqconsole.tui.model.masking import masked
-from tqconsole.tui.model.task_fields import Context, age_of, runtime_of, tries_of
+from tqconsole.tui.model.task_columns import task_columns
+from tqconsole.tui.model.task_fields import Context, age_of, runtime_of
 
-__all__ = ["SORTS", "TaskRows", "short_id"]
+__all__ = ["SORTS", "TaskRows"]
 
 SORTS = ("age", "state", "name", "worker", "queue", "run", "tries")
 FINISHED = frozenset({"SUCCESS", "REVOKED", "REJECTED"})
@@ -33,11 +31,6 @@ _SLICE = 0.007  # seconds of searching in one frame; the last chunk may take one
 _CHUNK = 250  # tasks between two looks at the clock
 
 Item = TaskInfo | Gap
-
-
-def short_id(task_id: str) -> str:
-    """Return the part of an id that fits a column."""
-    return task_id[:8]
 
 
 class TaskRows:
@@ -88,7 +81,7 @@ class TaskRows:
         self._queue_width = 0
         self._wanted: dict[str, int] = {}
         self._wanted_for: tuple[int, int, int] = (-1, -1, -1)
-        self._columns = self._make_columns()
+        self._columns = task_columns(self.context, self.symbols, self.times)
         self._placed: tuple[tuple[Any, ...], list[Placed[TaskInfo]]] | None = None
 
     # Keeping up
@@ -366,7 +359,7 @@ class TaskRows:
     def show_times(self, how: str) -> None:
         """Show ages, or the time of day here or in UTC."""
         self.times = how
-        self._columns = self._make_columns()
+        self._columns = task_columns(self.context, self.symbols, self.times)
         self._placed = None
 
     # Looks
@@ -436,87 +429,6 @@ class TaskRows:
                 place(columns, 240 if self.wide else width, wanted, drop=not self.wide),
             )
         return self._placed[1]
-
-    def _make_columns(self) -> list[Column[TaskInfo]]:
-        context, symbols = self.context, self.symbols
-
-        def state(task: TaskInfo) -> Cell:
-            name = context.state(task)
-            return Cell(f"{symbols.state(name)} {name}", state_style(name))
-
-        def name(task: TaskInfo) -> Cell:
-            return Cell(task.name, "") if task.name else Cell(UNKNOWN, "muted")
-
-        def run(task: TaskInfo) -> Cell:
-            seconds = runtime_of(task, context.now)
-            if seconds is None:
-                return Cell("-", "muted")
-            if context.state(task) == "ORPHAN":
-                return Cell(f">{duration(seconds)}", "error")
-            return Cell(duration(seconds), "started" if task.state == "STARTED" else "")
-
-        def first_seen(task: TaskInfo) -> Cell:
-            seconds = age_of(task, context.now)
-            if self.times == "age" or seconds is None:
-                return Cell(age(seconds), "muted")
-            moment = context.now - seconds
-            shift = time.localtime(moment).tm_gmtoff if self.times == "local" else 0
-            return Cell(clock(moment, shift), "muted")
-
-        def tries(task: TaskInfo) -> Cell:
-            number = tries_of(task)
-            return Cell(str(number), "retry" if number else "muted")
-
-        def arguments(task: TaskInfo) -> Cell:
-            kwargs = "" if task.kwargs in (None, "{}") else f" {masked(task.kwargs)}"
-            return Cell(f"  {masked(task.args) or UNKNOWN}{kwargs}", "muted")
-
-        def text(value: str | None) -> Cell:
-            return Cell(value) if value else Cell(UNKNOWN, "muted")
-
-        return [
-            Column("state", "  STATE", state, 10, rank=1, sort=lambda task: context.state(task)),
-            Column("name", "NAME", name, 10, 60, rank=0, sort=lambda task: task.name or ""),
-            Column("id", "ID", lambda task: Cell(short_id(task.uuid), "muted"), 8, rank=4),
-            Column(
-                "worker",
-                "WORKER",
-                lambda task: text(task.worker),
-                8,
-                40,
-                rank=2,
-                sort=lambda task: task.worker or "",
-            ),
-            Column(
-                "queue",
-                "QUEUE",
-                lambda task: text(task.queue),
-                5,
-                24,
-                rank=5,
-                sort=lambda task: task.queue or "",
-            ),
-            Column(
-                "age",
-                {"age": "AGE", "local": "SEEN", "utc": "SEEN Z"}[self.times],
-                first_seen,
-                6 if self.times == "age" else 8,
-                rank=3,
-                right=True,
-            ),
-            Column(
-                "run",
-                "RUN",
-                run,
-                6,
-                7,
-                rank=2,
-                right=True,
-                sort=lambda task: -(runtime_of(task, context.now) or -1.0),
-            ),
-            Column("tries", "TRY", tries, 3, rank=6, right=True, sort=lambda task: -tries_of(task)),
-            Column("args", "  ARGS", arguments, 12, 60, rank=9, extra=True),
-        ]
 
 
 def _first(mapping: dict[str, int], count: int) -> list[str]:

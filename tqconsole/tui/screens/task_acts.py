@@ -7,8 +7,8 @@ from tq.monitor import TaskInfo
 from tqconsole.tui.model.equivalents import control_line
 from tqconsole.tui.model.format import Cell, age, clip, count
 from tqconsole.tui.model.masking import masked
+from tqconsole.tui.model.task_columns import short_id
 from tqconsole.tui.model.task_fields import age_of
-from tqconsole.tui.model.tasks import short_id
 from tqconsole.tui.screens.base import ConsoleScreen
 from tqconsole.tui.screens.confirm import Confirmation, ConfirmScreen
 from tqconsole.tui.widgets.prompt import Question, Typing

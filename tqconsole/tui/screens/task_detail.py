@@ -14,8 +14,8 @@ from tqconsole.tui.model.detail import (
 )
 from tqconsole.tui.model.format import Cell, duration, state_style
 from tqconsole.tui.model.lines import Line, Piece, joined
+from tqconsole.tui.model.task_columns import short_id
 from tqconsole.tui.model.task_fields import Context, runtime_of
-from tqconsole.tui.model.tasks import short_id
 from tqconsole.tui.screens.base import Console
 from tqconsole.tui.screens.pager import PagerScreen
 from tqconsole.tui.screens.task_acts import TaskActs
