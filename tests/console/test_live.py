@@ -97,7 +97,8 @@ async def test_a_live_cluster_is_shown_and_commanded(
         assert sent.all_ok
         assert [answer.node for answer in sent.answers] == ["w1@live"]
     source.stop()
-    assert keys_of(server) == before
+    # a worker that greets the others at its start may have been bound for their replies before
+    assert keys_of(server) <= before
 
 
 async def test_a_worker_that_is_not_there_is_reported_as_silent(

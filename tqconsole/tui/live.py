@@ -80,6 +80,8 @@ class LiveSource:
                 broker = self.app.broker
                 self.url = _shown_url(self.app, broker.url)
                 broker.ping(5.0)
+                if self._stopping.is_set():
+                    return
                 control = Control(self.app, read_only=self.read_only)
                 watcher = ClusterWatcher(broker, control=control, state=self.state)
             except TQError as error:
@@ -97,6 +99,9 @@ class LiveSource:
         """Stop listening and remove what was made in the broker."""
         self._stopping.set()
         deadline = time.monotonic() + _STOP_WITHIN
+        if self._thread is not None:
+            # it may be connecting, and whoever closes the application next must find the socket
+            self._thread.join(_STOP_WITHIN)
         if self._commander is not None:
             self._commander.stop(deadline)
         if self._watcher is not None:

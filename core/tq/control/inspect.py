@@ -5,16 +5,34 @@ Source: API, `Inspect`; PROTOCOL 8.4; celery/app/control.py, `Inspect` (names, a
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from tq.brokers.base import Broker
 from tq.control.matching import matches
 from tq.errors import ConfigError
 
-if TYPE_CHECKING:
-    from tq.brokers.base import Broker
-    from tq.control.control import Control
+__all__ = ["Broadcaster", "DuplicateNodenameWarning", "Inspect", "flatten"]
 
-__all__ = ["DuplicateNodenameWarning", "Inspect", "flatten"]
+
+class Broadcaster(Protocol):
+    """What `Inspect` asks through: `Control` is one."""
+
+    def broadcast(
+        self,
+        command: str,
+        arguments: Mapping[str, Any] | None = None,
+        destination: Sequence[str] | None = None,
+        connection: Broker | None = None,
+        reply: bool = False,
+        timeout: float = 1.0,
+        limit: int | None = None,
+        callback: Callable[[dict[str, Any]], Any] | None = None,
+        *,
+        pattern: str | None = None,
+        matcher: str | None = None,
+    ) -> list[dict[str, Any]] | None:
+        """Send a command to all workers, or some; with `reply` return what they answered."""
+        ...
 
 
 class DuplicateNodenameWarning(UserWarning):
@@ -49,13 +67,13 @@ class Inspect:
         destination: str | Sequence[str] | None = None,
         timeout: float = 1.0,
         callback: Callable[[dict[str, Any]], Any] | None = None,
-        connection: "Broker | None" = None,
+        connection: Broker | None = None,
         app: Any = None,
         limit: int | None = None,
         pattern: str | None = None,
         matcher: str | None = None,
         *,
-        control: "Control | None" = None,
+        control: Broadcaster | None = None,
     ) -> None:
         """Prepare; each method sends one command.
 
@@ -80,7 +98,7 @@ class Inspect:
         self.limit = limit
         self.pattern = pattern
         self.matcher = matcher
-        self._control: Control = control if control is not None else app.control
+        self._control: Broadcaster = control if control is not None else app.control
 
     def request(self, command: str, **arguments: Any) -> Any:
         """Send one command and return its replies; for commands of your own."""

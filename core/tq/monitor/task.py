@@ -174,5 +174,5 @@ class TaskInfo(msgspec.Struct, gc=False, eq=False):
         ]
         return sorted(
             ((what, moment) for what, moment in moments if moment is not None),
-            key=lambda item: item[1],
+            key=lambda item: round(item[1], 3),  # within a millisecond, in the order of a life
         )

@@ -149,6 +149,19 @@ def test_an_unused_celery_setting_is_kept_with_a_warning():
     assert conf.unused == ("s3_bucket",)
 
 
+def test_a_known_setting_that_nothing_reads_warns_unless_it_says_what_happens_anyway(recwarn):
+    conf = Conf(lambda: {"event_serializer": "json"})
+    assert conf.event_serializer == "json"
+    assert not recwarn
+    assert conf.unused == ()
+    with pytest.warns(UnusedSettingWarning, match="worker_eta_task_limit"):
+        conf.worker_eta_task_limit = 10
+    assert conf.worker_eta_task_limit == 10
+    assert conf.unused == ("worker_eta_task_limit",)
+    conf.worker_eta_task_limit = None
+    assert conf.unused == ()
+
+
 def test_writing_what_a_connection_was_made_from_warns():
     conf = Conf()
     conf.mark_used(["broker_url"], "the broker connection")

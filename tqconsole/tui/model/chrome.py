@@ -14,6 +14,8 @@ __all__ = ["Frame", "header_line", "key_line", "live_cells", "tab_line"]
 WIDE = 120
 _LOW_COVERAGE = 0.99
 _RATE_WINDOW = 5
+# How tabs are written, the longest first; the first that fits is taken.
+_TAB_FORMS = (" {number} {title}{badge} ", " {number} {title}{badge}", " {number}{title}{badge}", " {number}{short}{badge}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +121,28 @@ def header_line(state: ClusterState, frame: Frame, width: int, symbols: Glyphs) 
 
 def tab_line(here: str, now: float, width: int, read_only: bool, badges: dict[str, str]) -> Line:
     """Return the second row: the screens by number, and the time."""
-    wide = width >= 100
-    pieces: list[Piece] = []
-    for number, name, short, title in SCREENS:
-        label = (title if wide else short) + badges.get(name, "")
-        text = f" {number} {label} " if wide else f" {number}{label}"
-        if not wide and name == here:
-            text += " "
-        pieces.append((Cell(text, "tab-here" if name == here else "tab"), f"screen.{name}"))
     right: list[Piece] = []
     if read_only:
         right.append((Cell("read-only  ", "success"), None))
     right.append((Cell(f"{clock(now)}Z ", "muted"), None))
+    room = width - joined(right).width - 1
+    pieces: list[Piece] = []
+    for form in _TAB_FORMS:
+        pieces = _tabs(here, badges, form)
+        if joined(pieces).width <= room:
+            break
     return two_sided(pieces, right, width)
+
+
+def _tabs(here: str, badges: dict[str, str], form: str) -> list[Piece]:
+    """Return the screens' names, written as `form` says."""
+    pieces: list[Piece] = []
+    for number, name, short, title in SCREENS:
+        text = form.format(number=number, short=short, title=title, badge=badges.get(name, ""))
+        if name == here and not text.endswith(" "):
+            text += " "
+        pieces.append((Cell(text, "tab-here" if name == here else "tab"), f"screen.{name}"))
+    return pieces
 
 
 def key_line(actions: Sequence[Action], width: int, note: Cell | None = None) -> Line:

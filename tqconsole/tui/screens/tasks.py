@@ -127,7 +127,8 @@ class TasksScreen(TaskActs, ListScreen):
             more = "  follow " if self.table.follow else "  hold "
         left: list[Piece] = [(Cell(" /", "key"), "filter")]
         if text:
-            left.append((Cell(f" {text}", "bold"), "filter"))
+            room = max(2, self.size.width - width_of(right + more) - 4)
+            left.append((Cell(f" {clip(text, room, symbols.ellipsis)}", "bold"), "filter"))
         else:
             left.append((Cell(" all tasks", "muted"), "filter"))
         if rows.searched < 1.0:
@@ -263,7 +264,7 @@ class TasksScreen(TaskActs, ListScreen):
         self.prompt.type_line(
             Typing(
                 mark="/",
-                text=self._before,
+                text=f"{self._before} " if self._before else "",  # what is typed is a term of its own
                 changed=self._filter_changed,
                 done=self._filter_done,
                 cancelled=self._filter_cancelled,
