@@ -9,7 +9,6 @@ from typing import Any
 __all__ = ["safe_text", "saferepr"]
 
 _FLAT = frozenset({int, float, bool, str, type(None)})
-_ATOMS = (int, float, complex)
 _BRACKETS: dict[type, tuple[str, str]] = {
     list: ("[", "]"),
     tuple: ("(", ")"),

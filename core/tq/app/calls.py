@@ -135,14 +135,15 @@ def _headers(
     root_id, parent_id = task_id, None
     if context is not None and context.id:
         root_id, parent_id = context.root_id or context.id, context.id
+    levels = plan.settings.task_repr_maxlevels
     return TaskHeaders(
         task=name,
         id=task_id,
         timelimit=plan.timelimit,
         root_id=root_id,
         parent_id=parent_id,
-        argsrepr=saferepr(args, REPR_CHARS),
-        kwargsrepr=saferepr(kwargs, REPR_CHARS) if kwargs else "{}",
+        argsrepr=saferepr(args, REPR_CHARS, levels),
+        kwargsrepr=saferepr(kwargs, REPR_CHARS, levels) if kwargs else "{}",
         origin=origin(),
         ignore_result=plan.ignore_result,
         shadow=plan.shadow(args, kwargs, options) if plan.shadow is not None else None,

@@ -5,7 +5,7 @@ Source: SETTINGS.md; celery/app/defaults.py (`old` names), docs of the 4.0 chang
 
 from tq.config.settings import FIELD_NAMES
 
-__all__ = ["OLD_NAMES", "UNUSED_NAMES", "canonical"]
+__all__ = ["OLD_NAMES", "UNREAD_NAMES", "UNUSED_NAMES", "canonical"]
 
 OLD_NAMES: dict[str, str] = {
     "CELERYBEAT_MAX_LOOP_INTERVAL": "beat_max_loop_interval",
@@ -170,6 +170,25 @@ UNUSED_NAMES: frozenset[str] = frozenset(
     }
 )
 """Celery settings of other backends and local tuning: accepted, readable, without effect."""
+
+UNREAD_NAMES: frozenset[str] = frozenset(
+    {
+        "control_queue_durable",
+        "control_queue_exclusive",
+        "event_queue_durable",
+        "event_queue_exclusive",
+        "event_serializer",
+        "redis_backend_health_check_interval",
+        "result_backend_always_retry",
+        "result_backend_max_retries",
+        "result_cache_max",
+        "worker_autoscaler",
+        "worker_detect_quorum_queues",
+        "worker_eta_task_limit",
+        "worker_lost_wait",
+    }
+)
+"""Fields of `Settings` whose default tells what tq does; another value has no effect."""
 
 _KNOWN = frozenset(FIELD_NAMES) | UNUSED_NAMES
 

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from tq.config.aliases import UNUSED_NAMES, canonical
+from tq.config.aliases import UNREAD_NAMES, UNUSED_NAMES, canonical
 from tq.config.checks import unknown_name
 from tq.config.loading import normalise
 from tq.config.settings import DEFAULTS, FIELD_NAMES, Settings
@@ -68,7 +68,8 @@ class Conf:
     @property
     def unused(self) -> tuple[str, ...]:
         """List the settings given that have no effect here, for `doctor` and the log."""
-        return tuple(sorted(self._unused))
+        current = self._settings or DEFAULTS
+        return tuple(sorted([*self._unused, *_without_effect(current, UNREAD_NAMES)]))
 
     def _first(self) -> Settings:
         with self._lock:
@@ -83,10 +84,11 @@ class Conf:
         unused = {name: named.pop(name) for name in list(named) if name in UNUSED_NAMES}
         new = base.replace(source, **named)
         object.__setattr__(self, "_settings", new)
-        if unused:
-            self._unused.update(unused)
+        self._unused.update(unused)
+        idle = sorted([*unused, *_without_effect(new, UNREAD_NAMES & named.keys())])
+        if idle:
             warnings.warn(
-                f"{source}: no effect here: {', '.join(sorted(unused))}",
+                f"{source}: no effect here: {', '.join(idle)}",
                 UnusedSettingWarning,
                 stacklevel=4,
             )
@@ -233,6 +235,11 @@ class Conf:
     def __repr__(self) -> str:
         """Show what differs from the defaults, secrets masked."""
         return f"Conf({self.table() if self.loaded else 'not loaded'})"
+
+
+def _without_effect(settings: Settings, names: Iterable[str]) -> list[str]:
+    """Choose the names whose values ask for something other than what tq does anyway."""
+    return [name for name in names if getattr(settings, name) != getattr(DEFAULTS, name)]
 
 
 def _censor(name: str, value: Any) -> Any:

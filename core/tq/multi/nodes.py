@@ -5,7 +5,6 @@ Source: CLI 2 (multi); celery/apps/multi.py, `Node`.
 
 import os
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -194,7 +193,3 @@ def default_paths(state: Path) -> tuple[str, str, bool]:
 def _may_use(folder: Path) -> bool:
     there = folder if folder.exists() else folder.parent
     return os.access(there, os.W_OK | os.X_OK)
-
-
-SIGNALS = {name: getattr(signal, f"SIG{name}") for name in ("HUP", "INT", "QUIT", "KILL", "TERM",
-           "USR1", "USR2")}  # fmt: skip

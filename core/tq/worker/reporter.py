@@ -129,11 +129,12 @@ class Reporter:
 
     def _rejected(self, report: Report) -> None:
         request, record = _of(report), _record(report)
-        if not record.requeue:
+        if record.requeue is False:
             self._emitter.send(
                 "task-failed", uuid=request.id, exception=record.text, traceback=record.traceback
             )
-        self._emitter.send("task-rejected", uuid=request.id, requeue=bool(record.requeue))
+        if not request.acknowledged:
+            self._emitter.send("task-rejected", uuid=request.id, requeue=bool(record.requeue))
         logger.warning("Task %s: %s", _label(request), safe_text(record.text, _FIELD))
 
     def _revoked(self, report: Report) -> None:

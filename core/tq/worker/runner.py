@@ -216,7 +216,8 @@ class TaskRunner:
         if assignment.reports or state != SUCCESS:
             record.text = execution.result_repr
             record.traceback = execution.traceback
-            record.requeue = False if state == REJECTED else None
+            # An early ack leaves nothing to requeue: then neither yes nor no is true.
+            record.requeue = False if state == REJECTED and not execution.reject else None
             record.expected = execution.expected
         if state == FAILURE and task.acks_late and not _acks_on_failure(task, self._app.conf):
             record.bury = "task_failed"

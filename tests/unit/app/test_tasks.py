@@ -10,6 +10,7 @@ import pytest
 from tq import TQ, Task, current_app, shared_task
 from tq.app.arguments import make_checker
 from tq.errors import ConfigError, NotRegistered, QueueNotFound
+from tq.saferepr import saferepr
 from tq.wire.message import read_body, read_headers
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "task-messages-redis"
@@ -117,6 +118,18 @@ def test_typing_false_checks_nothing(app):
         return x + y
 
     assert sent(app, lambda: add.delay(1)).headers["argsrepr"] == "(1,)"
+
+
+def test_arguments_are_described_to_the_depth_that_was_set(app):
+    @app.task
+    def show(x):
+        return x
+
+    app.conf.task_repr_maxlevels = 1
+    assert sent(app, lambda: show.delay([[1]])).headers["argsrepr"] == saferepr(
+        ([[1]],), maxlevels=1
+    )
+    assert saferepr(([[1]],), maxlevels=1) != saferepr(([[1]],))
 
 
 def test_a_checker_has_every_kind_of_parameter():

@@ -106,3 +106,25 @@ def test_events_have_celerys_fields_and_lines_its_words(
     assert set(values) - COMMON == celerys_fields(sent)
     assert values["uuid"] == "id-1"
     assert caplog.messages == [line]
+
+
+@pytest.mark.parametrize(
+    ("acknowledged", "requeue", "kinds"),
+    [
+        (False, True, ["task-rejected"]),
+        (False, False, ["task-failed", "task-rejected"]),
+        (True, False, ["task-failed"]),
+        (True, None, []),  # early ack: there is nothing left to requeue
+    ],
+)
+def test_a_rejected_task_is_told_as_what_became_of_its_message(
+    reporter: Reporter,
+    emitter: Emitter,
+    acknowledged: bool,
+    requeue: bool | None,
+    kinds: list[str],
+) -> None:
+    request = a_request()
+    request.acknowledged = acknowledged
+    reporter.tell([Report("rejected", request, Record("REJECTED", text="no", requeue=requeue))])
+    assert [kind for kind, _ in emitter.sent] == kinds

@@ -15,7 +15,12 @@ WIDE = 120
 _LOW_COVERAGE = 0.99
 _RATE_WINDOW = 5
 # How tabs are written, the longest first; the first that fits is taken.
-_TAB_FORMS = (" {number} {title}{badge} ", " {number} {title}{badge}", " {number}{title}{badge}", " {number}{short}{badge}")
+_TAB_FORMS = (
+    " {number} {title}{badge} ",
+    " {number} {title}{badge}",
+    " {number}{title}{badge}",
+    " {number}{short}{badge}",
+)
 
 
 @dataclass(frozen=True, slots=True)

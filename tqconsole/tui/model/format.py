@@ -192,6 +192,8 @@ def delta(seconds: float | None) -> str:
     """Show a difference of times with its sign: `+4ms`, `-0.20s`."""
     if seconds is None:
         return ""
+    if -0.001 < seconds < 0:
+        seconds = 0.0  # finer than is shown, and than two processes' times can be compared
     return f"-{duration(-seconds)}" if seconds < 0 else f"+{duration(seconds)}"
 
 

@@ -9,7 +9,7 @@ from tq.monitor import TaskInfo
 from tqconsole.tui.model.advice import no_match_hints, no_task_hints, searching_hints
 from tqconsole.tui.model.detail import preview_lines
 from tqconsole.tui.model.filters import FilterError, parse
-from tqconsole.tui.model.format import Cell, count
+from tqconsole.tui.model.format import Cell, clip, count, width_of
 from tqconsole.tui.model.lines import Line, Piece, two_sided
 from tqconsole.tui.model.tasks import TaskRows
 from tqconsole.tui.screens.base import LOW, Console, ListScreen
@@ -264,7 +264,9 @@ class TasksScreen(TaskActs, ListScreen):
         self.prompt.type_line(
             Typing(
                 mark="/",
-                text=f"{self._before} " if self._before else "",  # what is typed is a term of its own
+                text=f"{self._before} "
+                if self._before
+                else "",  # what is typed is a term of its own
                 changed=self._filter_changed,
                 done=self._filter_done,
                 cancelled=self._filter_cancelled,
@@ -293,6 +295,7 @@ class TasksScreen(TaskActs, ListScreen):
         return True
 
     def _filter_done(self, text: str) -> None:
+        text = text.strip()
         if not self.try_filter(text):
             self.note = None
             self.say("that filter cannot be read; the one before stays", "error")
