@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from tests.console.synthetic import SyntheticSource, demo_cluster
+from tq.monitor import ClusterState
 from tqconsole.tui.audit import audit_path
 from tqconsole.tui.model.chart import bars, regroup, scale_top, sparkline
 from tqconsole.tui.model.detail import preview_lines
-from tqconsole.tui.model.facts import QueueFacts
+from tqconsole.tui.model.facts import LinkState, QueueFacts
 from tqconsole.tui.model.filters import parse
 from tqconsole.tui.model.format import glyphs, width_of
-from tqconsole.tui.model.insight import QueueTrend
+from tqconsole.tui.model.insight import Insight, QueueTrend
 from tqconsole.tui.model.overview import share
 from tqconsole.tui.model.task_fields import Context
 from tqconsole.tui.model.tasks import TaskRows
@@ -285,6 +286,24 @@ def test_lines_are_shared_by_importance() -> None:
     assert share(10, [(20, 4), (20, 4), (20, 4)]) == [5, 5, 0]
     assert share(9, [(2, 3), (20, 3)]) == [2, 7]
     assert sum(share(50, [(3, 3), (4, 3)])) == 7
+
+
+@pytest.mark.parametrize(
+    ("counts", "says"),
+    [
+        ((4000, 4000), "queue mail: 4 000 wait, does not shrink; 1 worker takes from it"),
+        ((4000, 3970), "queue mail: 3 970 wait, drained in"),
+        ((4000, 500), None),
+        ((90, 90), None),
+    ],
+)
+def test_a_long_queue_that_hardly_drains_needs_a_look(counts, says) -> None:
+    insight = Insight()
+    for at, ready in zip((100.0, 130.0), counts, strict=True):
+        queue = QueueFacts(name="mail", ready=ready, as_of=at, consumers=1)
+        insight.update(ClusterState(), [queue], LinkState(connected=True), at)
+    texts = [item.text for item in insight.attention]
+    assert (texts == []) if says is None else texts[0].startswith(says)
 
 
 def test_the_growth_of_a_queue_is_unknown_until_it_was_watched_for_a_while() -> None:

@@ -14,7 +14,8 @@ _TREND_OVER = 300.0  # seconds of counts that are kept of a queue
 _SLOPE_OVER = 60.0  # seconds over which a queue's growth is measured
 _SLOPE_LEAST = 10.0  # seconds of counts without which growth is unknown
 _GROWS_FROM = 0.5  # messages per second that are worth a warning
-_MANY_WAIT = 100  # messages below which a growing queue is no news
+_MANY_WAIT = 100  # messages below which a queue that grows or stands is no news
+_SLOW_DRAIN = 600.0  # seconds to drain a queue from which on that is worth a warning
 _OFTEN = 5  # failures in five minutes from which a group is worth a warning
 _TIMES_BASELINE = 2.0
 _LOW_COVERAGE = 0.99
@@ -190,12 +191,15 @@ class Insight:
                 text = f"queue {queue.name}: {count(queue.ready)} wait and NO WORKER takes from it"
                 found.append(Attention(key, "failure", None, text, "queues", queue.name))
                 continue
-            growth = self.trend(queue.name).growth()
-            if growth is None or growth < _GROWS_FROM or (queue.ready or 0) < _MANY_WAIT:
+            course = _course(queue.ready or 0, self.trend(queue.name).growth())
+            if course is None:
                 continue
-            text = f"queue {queue.name}: {count(queue.ready)} wait, grows {rate(growth)}/s"
+            text = f"queue {queue.name}: {count(queue.ready)} wait, {course}"
             if queue.consumers is not None:
-                text += f"; {queue.consumers} {_plural('worker', queue.consumers)} take from it"
+                takers = (
+                    "1 worker takes" if queue.consumers == 1 else f"{queue.consumers} workers take"
+                )
+                text += f"; {takers} from it"
             found.append(Attention(key, "warning", None, text, "queues", queue.name))
         return found
 
@@ -220,6 +224,18 @@ class Insight:
             found.append(Attention(key, level, group.first_seen, text, "failures", group.key))
         found.sort(key=lambda item: -(item.since or 0.0))
         return found
+
+
+def _course(ready: int, growth: float | None) -> str | None:
+    """Say where a long queue is heading; None when that is no news, or not known yet."""
+    if growth is None or ready < _MANY_WAIT:
+        return None
+    if growth >= _GROWS_FROM:
+        return f"grows {rate(growth)}/s"
+    if growth >= 0.0:
+        return "does not shrink"
+    left = ready / -growth
+    return f"drained in {age(left)} at this rate" if left > _SLOW_DRAIN else None
 
 
 def _lost(worker: WorkerInfo, running: Sequence[TaskInfo], now: float) -> tuple[str, str]:
