@@ -78,7 +78,9 @@ class Router:
             key = (name if queue is None else "", queue)
             known = self._known.get(key)
             if known is None:
-                known = self._known[key] = self._find(options, name, args, kwargs, task_type)
+                # What is remembered serves later calls, so it must not hold this call's options.
+                chosen = {} if queue is None else {"queue": queue}
+                known = self._known[key] = self._find(chosen, name, args, kwargs, task_type)
             return known
         return self._find(options, name, args, kwargs, task_type)
 

@@ -67,7 +67,8 @@ def test_a_tasks_whole_life_is_seen_with_its_fields(cluster, watcher):
     assert (good.name, good.state, good.args, good.result, good.worker, good.queue) == (
         "peer.add", "SUCCESS", "(2, 3)", "5", cluster.node, cluster.queue,
     )  # fmt: skip
-    assert [what for what, _ in good.timeline()] == ["sent", "received", "started", "succeeded"]
+    # A client tells that it sent a task after it did, so the worker may have been quicker.
+    assert {what for what, _ in good.timeline()} == {"sent", "received", "started", "succeeded"}
     assert good.runtime >= 0
     assert (bad.state, bad.exception) == ("FAILURE", "ValueError('because')")
     assert "Traceback" in bad.traceback
