@@ -14,7 +14,6 @@ __all__ = ["failure_rows", "group_filter", "group_lines"]
 _TREND_MINUTES = 60
 _TREND = 12
 _SHOWN_IDS = 6
-_MOST_SAMPLES = 3
 
 
 def failure_rows(
