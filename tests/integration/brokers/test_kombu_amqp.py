@@ -64,11 +64,17 @@ class Proxy:
                 target.sendall(data)
         except OSError:
             pass
+        # Closing alone says nothing to the far side while the other thread still reads there.
+        self._end([source, target])
         for end in (source, target):
             end.close()
 
     def cut(self) -> None:
         sockets, self._sockets = self._sockets, []
+        self._end(sockets)
+
+    @staticmethod
+    def _end(sockets: list[socket.socket]) -> None:
         for end in sockets:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -277,11 +283,15 @@ def test_another_declaration_is_an_error_that_names_the_queue(broker: Any, queue
     with pytest.raises(QueueDeclarationMismatch, match=queue.name):
         broker.consume([Queue(name=queue.name, max_priority=5)], prefetch=1)
     consumer = broker.consume([queue], prefetch=1)
+    consumer.add(_bound(queue, "topic"))
     with pytest.raises(QueueDeclarationMismatch):
-        consumer.add(
-            Queue(name=f"{queue.name}x", exchange=Exchange(name="celeryev", type="direct"))
-        )
+        consumer.add(_bound(queue, "direct"))
     consumer.close()
+
+
+def _bound(queue: Queue, kind: str) -> Queue:
+    exchange = Exchange(name=f"{queue.name}.exchange", type=kind, durable=False, auto_delete=True)
+    return Queue(name=f"{queue.name}.{kind}", exchange=exchange, auto_delete=True, expires=60.0)
 
 
 def test_an_unknown_transport_is_a_configuration_error() -> None:

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -237,9 +237,7 @@ class KombuConsumer:
 
     def ack(self, tags: Sequence[str]) -> None:
         """Acknowledge without effects; unknown tags are ignored."""
-        raw = self._release_tags(tags)
-        if raw:
-            self._pump.order(lambda link: _ack(link, raw))
+        self._answer(tags, _ack)
 
     def reject(self, tags: Sequence[str], *, requeue: bool) -> None:
         """Drop the deliveries, or hand them out again, next and in their old order.
@@ -251,9 +249,7 @@ class KombuConsumer:
             with self._lock:
                 tags = [tag for tag in reversed(tags) if not self._hand_out_again(tag)]
             self._bell.ring()
-        raw = self._release_tags(tags)
-        if raw:
-            self._pump.order(lambda link: _reject(link, raw, requeue=requeue))
+        self._answer(tags, _requeue if requeue else _drop)
 
     def _hand_out_again(self, tag: str) -> bool:
         """Make a held delivery the next one; False when its queue is no longer consumed."""
@@ -274,11 +270,17 @@ class KombuConsumer:
             self._ready.appendleft(delivery)
         return True
 
-    def _release_tags(self, tags: Sequence[str]) -> list[Any]:
-        """Give up the tags; returns those that were held, as the server knows them."""
+    def _answer(self, tags: Sequence[str], how: Callable[[Link, Sequence[Any]], None]) -> None:
+        """Give up the tags, and tell the server about those that were held.
+
+        Under one lock, so that `_lost` comes before or after both: the next connection gives the
+        same numbers to other messages.
+        """
         with self._lock:
             held = [self._held.pop(tag, None) for tag in tags]
-        return [item.raw_tag for item in held if item is not None]
+            raw = [item.raw_tag for item in held if item is not None]
+            if raw:
+                self._pump.order(lambda link: how(link, raw))
 
     def settle(self, items: Sequence[Settlement]) -> list[Settled]:
         """Publish what follows, wait for its confirmation, then ack.
@@ -343,9 +345,7 @@ class KombuConsumer:
             old = [item.tag for item in self._parked if item.deadline <= now]
             self._parked = [item for item in self._parked if item.deadline > now]
             heapq.heapify(self._parked)
-        if old:
-            raw = self._release_tags(old)
-            self._pump.order(lambda link: _reject(link, raw, requeue=True))
+        self._answer(old, _requeue)
         dead = [
             Dead(
                 delivery=delivery,
@@ -401,9 +401,7 @@ class KombuConsumer:
             self._paused = True
             self._pump.ask(self._give_back)
             return
-        raw = self._release_tags(tags)
-        if raw:
-            self._pump.order(lambda link: _reject(link, raw, requeue=True))
+        self._answer(tags, _requeue)
 
     def forget(self, tags: Sequence[str]) -> None:
         """Do nothing: no other process can settle what this connection got."""
@@ -416,7 +414,7 @@ class KombuConsumer:
         with self._lock:
             raw = [item.raw_tag for item in self._held.values()]
         self._lost()
-        _reject(link, raw, requeue=True)
+        _requeue(link, raw)
 
     def _resume(self) -> None:
         self._paused = False
@@ -435,10 +433,15 @@ def _ack(link: Link, raw_tags: Sequence[Any]) -> None:
         link.channel.basic_ack(tag)
 
 
-def _reject(link: Link, raw_tags: Sequence[Any], *, requeue: bool) -> None:
+def _drop(link: Link, raw_tags: Sequence[Any]) -> None:
+    for tag in raw_tags:
+        link.channel.basic_reject(tag, requeue=False)
+
+
+def _requeue(link: Link, raw_tags: Sequence[Any]) -> None:
     # The newest first: a transport that puts back at the head then keeps the order.
     for tag in reversed(raw_tags):
-        link.channel.basic_reject(tag, requeue=requeue)
+        link.channel.basic_reject(tag, requeue=True)
 
 
 def _reason(delivery: Delivery) -> str:
