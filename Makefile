@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 JOBS   ?= 2
 
-.PHONY: help env demo test check format bench chaos screenshots lock clean
+.PHONY: help env demo test check format bench chaos screenshots docs lock clean
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ chaos: $(STAMP) ## kill, cut, freeze and restart things for minutes; nothing may
 
 screenshots: $(STAMP) ## redraw screenshots/ from a live cluster
 	$(BIN)/python -m tqconsole.demo.screenshots screenshots
+
+docs: $(STAMP) ## rewrite core/docs/compatibility.md from the code of tq and of Celery
+	$(BIN)/python -m tools.compatibility
 
 lock: ## refresh the pinned versions (needs uv)
 	uv lock

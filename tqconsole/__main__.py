@@ -8,6 +8,8 @@ import sys
 def _patch_for_green_pools(argv: list[str]) -> None:
     """Patch before anything else is imported, as gevent and eventlet demand.
 
+    A worker names its pool, a shell has an option for each.
+
     Source: celery/__init__.py, `maybe_patch_concurrency`.
     """
     pool = ""
@@ -16,7 +18,9 @@ def _patch_for_green_pools(argv: list[str]) -> None:
             pool = following
         elif here.startswith("--pool="):
             pool = here.partition("=")[2]
-        elif here.startswith("-P") and len(here) > 2:
+        elif (here.startswith("-P") and len(here) > 2) or (
+            here in ("--gevent", "--eventlet") and "shell" in argv
+        ):
             pool = here[2:]
     if pool == "gevent":
         import gevent.monkey  # only this pool needs it
@@ -54,7 +58,7 @@ def main() -> None:
 def _main() -> None:
     _open_closed_streams()
     argv = sys.argv[1:]
-    if argv and "worker" in argv:
+    if "worker" in argv or "shell" in argv:
         try:
             _patch_for_green_pools(argv)
         except ImportError as exc:

@@ -5,7 +5,7 @@
 Each product has its own client, worker (prefork, two processes) and private Redis; all tasks keep
 their results and do nothing. Times are from before the call is built to the result in the caller's
 hands, medians. The large chord also shows how long after its last part the body started; Celery's
-is smaller by default, so that a run takes minutes: the ratio is of the time per part.
+is smaller, so that a run takes a minute or two, and compared by the part.
 """
 
 import argparse
@@ -23,7 +23,6 @@ from run import BIN, load
 
 KINDS = ("group", "chord", "chain")
 SIZES = (1000, 1000, 100)
-PEER_SIZES = (200, 200, 20)  # Celery's, so that a run takes minutes; compared per part
 
 
 def group_of(kit: SimpleNamespace, size: int) -> Callable[[], None]:
@@ -88,9 +87,7 @@ def kit_of(name: str, module: Any) -> SimpleNamespace:
     )
 
 
-def measure(
-    name: str, repeat: int, parts: int, sizes: tuple[int, int, int]
-) -> tuple[list[float], list[float]]:
+def measure(name: str, repeat: int, parts: int) -> tuple[list[float], list[float]]:
     """Measure one product on a Redis of its own."""
     with private_redis() as url:
         module = load(f"{name}_app", url)
@@ -101,10 +98,9 @@ def measure(
         try:
             kit = kit_of(name, module)
             kit.stored.delay().get(timeout=60)
+            makers = (group_of, chord_of, chain_of)
             small = [
-                median(group_of(kit, sizes[0]), repeat),
-                median(chord_of(kit, sizes[1]), repeat),
-                median(chain_of(kit, sizes[2]), repeat),
+                median(make(kit, size), repeat) for make, size in zip(makers, SIZES, strict=True)
             ]
             large = body_delay(kit, parts)
         finally:
@@ -113,10 +109,11 @@ def measure(
     return small, large
 
 
-def large_row(times: list[float], parts: int) -> list[str]:
-    """Format what `body_delay` found, with microseconds per part."""
-    published, whole, delay = times
-    return [f"{published:.3f}", f"{whole:.3f}", f"{1e6 * whole / parts:.0f}", f"{delay:.3f}"]
+def rows_of(found: dict[str, list[float]]) -> list[list[str]]:
+    """Format each product's figures, and how many times tq's are in Celery's."""
+    rows = [[name, *(f"{value:.3f}" for value in values)] for name, values in found.items()]
+    ratios = [a / b for a, b in zip(found["celery"], found["tq"], strict=True)]
+    return [*rows, ["x", *(f"{ratio:.1f}" for ratio in ratios)]]
 
 
 def main() -> None:
@@ -125,32 +122,22 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--peer-repeat", type=int, default=1)
     parser.add_argument("--parts", type=int, default=10_000)
-    parser.add_argument("--peer-parts", type=int, default=500)
+    parser.add_argument("--peer-parts", type=int, default=1_000)
     args = parser.parse_args()
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    found = {
-        "celery": measure("celery", args.peer_repeat, args.peer_parts, PEER_SIZES),
-        "tq": measure("tq", args.repeat, args.parts, SIZES),
-    }
-    sizes = {"celery": PEER_SIZES, "tq": SIZES}
-    each = {
-        name: [1e3 * value / size for value, size in zip(found[name][0], sizes[name], strict=True)]
-        for name in found
-    }
-    ratio = [a / b for a, b in zip(each["celery"], each["tq"], strict=True)]
-    rows = [[name, *(f"{value:.3f}" for value in each[name])] for name in found]
-    rows.append(["x", *(f"{value:.1f}" for value in ratio)])
-    heads = [
-        "",
-        *(f"{kind} {a:,} ({b:,})" for kind, a, b in zip(KINDS, SIZES, PEER_SIZES, strict=True)),
-    ]
-    table("workflows (celery's size), milliseconds per part", heads, rows)
     parts = {"celery": args.peer_parts, "tq": args.parts}
-    rows = [[name, f"{parts[name]:,}", *large_row(found[name][1], parts[name])] for name in found]
-    per_part = {name: found[name][1][1] / parts[name] for name in found}
-    rows.append(["x per part", "", "", "", f"{per_part['celery'] / per_part['tq']:.1f}", ""])
-    heads = ["", "parts", "published, s", "in all, s", "per part, us", "last part to body, s"]
-    table("one large chord", heads, rows)
+    repeat = {"celery": args.peer_repeat, "tq": args.repeat}
+    found = {name: measure(name, repeat[name], parts[name]) for name in parts}
+    heads = [f"{kind} of {size:,}" for kind, size in zip(KINDS, SIZES, strict=True)]
+    small = {name: times for name, (times, _) in found.items()}
+    table("workflows, seconds", ["", *heads], rows_of(small))
+    large = {
+        name: [1e3 * published / parts[name], 1e3 * whole / parts[name], delay]
+        for name, (_, (published, whole, delay)) in found.items()
+    }
+    heads = ["published, ms a part", "in all, ms a part", "last part to body, s"]
+    title = " and ".join(f"{size:,} ({name})" for name, size in parts.items())
+    table(f"one chord of {title} parts", ["", *heads], rows_of(large))
 
 
 if __name__ == "__main__":

@@ -15,12 +15,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tq.errors import CommandRefused
-from tq.monitor import ClusterState
+from tq.monitor import ClusterState, TaskInfo, WaitingTask
 from tqconsole.tui.app import ConsoleApp
 from tqconsole.tui.config import ConsoleConfig
-from tqconsole.tui.model.facts import LinkState, QueueFacts, WorkerFacts
+from tqconsole.tui.model.event_log import EventLog
+from tqconsole.tui.model.facts import LinkState, QueueFacts, TimeLimit, WorkerFacts
 from tqconsole.tui.model.filters import parse
 from tqconsole.tui.model.format import glyphs
+from tqconsole.tui.model.lineage import LineageBook
+from tqconsole.tui.model.resending import Resend, Verdict
+from tqconsole.tui.model.schedule_book import ScheduleBook
 from tqconsole.tui.model.sent import SentCommand
 from tqconsole.tui.model.tasks import TaskRows
 from tqconsole.tui.screens.tasks import TasksScreen
@@ -53,6 +57,8 @@ class Synthetic:
         self.link = LinkState(connected=True, since=time.time(), lag=0.0)
         self.queues: Sequence[QueueFacts] = ()
         self.commands: Sequence[SentCommand] = ()
+        self.limits: Mapping[str, TimeLimit] = {}
+        self.events, self.lineage, self.schedules = EventLog(), LineageBook(), ScheduleBook()
         self.waiting: list[dict[str, Any]] = []
         self.spent = 0.0
         self.count = 0
@@ -113,6 +119,32 @@ class Synthetic:
         """Return nobody."""
         return ()
 
+    def read_lineage(self, tasks: Sequence[str], groups: Sequence[str]) -> None:
+        """Nobody is asked."""
+
+    def read_schedules(self) -> None:
+        """Nobody is asked."""
+
+    def peek(
+        self, queue: str, limit: int, done: Callable[[Sequence[WaitingTask] | str], None]
+    ) -> None:
+        """Show nothing."""
+        done("a benchmark has no queues")
+
+    def find_calls(
+        self, tasks: Sequence[TaskInfo], done: Callable[[Sequence[Verdict]], None]
+    ) -> None:
+        """Find nothing."""
+        done(())
+
+    def purge(self, queue: str) -> SentCommand:
+        """Refuse."""
+        return self.send("purge", {})
+
+    def resend(self, calls: Sequence[Resend]) -> SentCommand:
+        """Refuse."""
+        return self.send("resend", {})
+
     def send(
         self,
         method: str,
@@ -159,17 +191,12 @@ def filters(source: Synthetic) -> dict[str, float]:
     return figures
 
 
-def draw_all(app: ConsoleApp) -> int:
-    """Draw every line of the screen anew."""
-    drawn = 0
+def draw_all(app: ConsoleApp) -> None:
+    """Have every line of the screen drawn anew, and composed."""
     for widget in app.screen.query("*"):
-        if isinstance(widget, LiveTable):
+        if isinstance(widget, LiveTable | LineBar | TextPager):
             widget.redraw()
-        if isinstance(widget, LiveTable | LineBar | TextPager) and widget.display:
-            for line in range(widget.size.height):
-                widget.render_line(line)
-                drawn += 1
-    return drawn
+    app.screen._compositor.render_strips()  # noqa: SLF001 - textual has no public way
 
 
 async def frames(source: Synthetic, size: tuple[int, int], screen: str) -> dict[str, float]:
@@ -181,12 +208,8 @@ async def frames(source: Synthetic, size: tuple[int, int], screen: str) -> dict[
             app.frame()
             await pilot.pause()
 
-        def repaint() -> None:
-            draw_all(app)
-            app.screen._compositor.render_strips()  # noqa: SLF001 - textual has no public way
-
         figures = {
-            f"repaint {label}": best(repaint),
+            f"repaint {label}": best(lambda: draw_all(app)),
             f"frame, nothing new, {label}": best(app.frame),
         }
         busy = []

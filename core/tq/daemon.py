@@ -8,6 +8,7 @@ import contextlib
 import errno
 import fcntl
 import grp
+import logging
 import os
 import pwd
 import select
@@ -28,7 +29,10 @@ __all__ = [
     "detach",
     "pid_of",
     "read_umask",
+    "tell_systemd",
 ]
+
+_log = logging.getLogger(__name__)
 
 EXIT_CANNOT_CREATE = 73
 _READY = b"ready"
@@ -225,6 +229,25 @@ def _group(given: str | int) -> int:
         return int(given) if str(given).isdigit() else grp.getgrnam(str(given)).gr_gid
     except KeyError as exc:
         raise ConfigError(f"--gid: there is no group {given!r}") from exc
+
+
+def tell_systemd() -> None:
+    """Say that the program is ready, where systemd waits for that (`Type=notify`).
+
+    Source: sd_notify(3).
+    """
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    import socket  # only under systemd
+
+    # An address that begins with @ is in the kernel's own name space, which a zero byte stands for.
+    target = "\0" + address[1:] if address.startswith("@") else address
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"READY=1", target)
+    except OSError as exc:
+        _log.warning("systemd cannot be told that the program is ready: %s", exc)
 
 
 def detach(run: Callable[[Callable[[], None]], int], *, timeout: float = 30.0) -> tuple[int, str]:

@@ -359,6 +359,7 @@ after_setup_task_logger = Signal(
 beat_init = Signal("beat_init")
 beat_embedded_init = Signal("beat_embedded_init")
 
+# The sender is the pool. `apply` comes as a job is queued: `target` is what will be called with it.
 eventlet_pool_started = Signal("eventlet_pool_started")
 eventlet_pool_preshutdown = Signal("eventlet_pool_preshutdown")
 eventlet_pool_postshutdown = Signal("eventlet_pool_postshutdown")

@@ -63,6 +63,10 @@ class Arena:
         """Messages taken and not settled."""
         return self.redis.hlen("unacked")
 
+    def running_early(self) -> int:
+        """Messages acknowledged at their start, whose tasks have not ended."""
+        return sum(map(self.redis.hlen, self.redis.scan_iter("tq:c:*:started")))
+
     def unsettled(self) -> int:
         """Messages in a queue or taken."""
         return self.held() + sum(

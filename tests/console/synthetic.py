@@ -2,14 +2,18 @@
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from tq.errors import CommandRefused
-from tq.monitor import ClusterState
-from tqconsole.tui.model.equivalents import control_line
-from tqconsole.tui.model.facts import LinkState, QueueFacts, WorkerFacts
+from tq.monitor import ClusterState, TaskInfo, WaitingTask
+from tqconsole.tui.model.equivalents import control_line, purge_line
+from tqconsole.tui.model.event_log import EventLog
+from tqconsole.tui.model.facts import LinkState, QueueFacts, TimeLimit, WorkerFacts
+from tqconsole.tui.model.lineage import LineageBook
+from tqconsole.tui.model.resending import Resend, Verdict, from_event, resend_line
+from tqconsole.tui.model.schedule_book import ScheduleBook
 from tqconsole.tui.model.sent import Answer, SentCommand
 
 START = 1_767_276_452.0  # 2026-01-01 14:07:32 UTC
@@ -51,12 +55,21 @@ class SyntheticSource:
         self.context = context
         self.url = "redis://10.0.0.5:6379/0"
         self.state = ClusterState()
+        self.events = EventLog()
+        self.lineage = LineageBook()
+        self.schedules = ScheduleBook()
+        self.looked = 0
+        self.asked_lineage: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
         self.link = LinkState(connected=True, since=self.clock() - 12, lag=0.1)
         self.queues: list[QueueFacts] = []
+        self.limits: dict[str, TimeLimit] = {}
         self.commands: list[SentCommand] = []
         self.known: dict[str, WorkerFacts] = {}
         self.pending: list[dict[str, Any]] = []
         self.started = self.stopped = False
+        self.recorded: dict[str, Resend] = {}  # what a result backend would know
+        self.resent: list[Resend] = []
+        self.lying: dict[str, Sequence[WaitingTask] | str] = {}  # what lies in the queues
         self.refreshed = 0
 
     def start(self) -> None:
@@ -67,13 +80,21 @@ class SyntheticSource:
 
     def drain(self, now: float) -> bool:
         batch, self.pending = self.pending, []
+        self.events.note_gaps(self.link.gaps)
         if batch:
+            self.events.take(batch, now)
             self.state.apply_many(batch, now)
         self.state.tick(now)
         return bool(batch)
 
     def facts(self, hostname: str) -> WorkerFacts | None:
         return self.known.get(hostname)
+
+    def read_lineage(self, tasks: Sequence[str], groups: Sequence[str]) -> None:
+        self.asked_lineage.append((tuple(tasks), tuple(groups)))
+
+    def read_schedules(self) -> None:
+        self.looked += 1
 
     def refresh(self) -> None:
         self.refreshed += 1
@@ -103,6 +124,43 @@ class SyntheticSource:
             expected=self.expected(destination),
         )
         self.commands.append(sent)
+        return sent
+
+    def _errand(self, method: str, line: str, total: int, **arguments: Any) -> SentCommand:
+        if self.read_only:
+            raise CommandRefused(f"{method} is refused: this console is read-only", command=method)
+        sent = SentCommand(
+            number=len(self.commands) + 1,
+            method=method,
+            arguments=arguments,
+            destination=None,
+            equivalent=line,
+            sent_at=self.clock(),
+            timeout=0.0,
+            expected=(),
+            total=total,
+        )
+        self.commands.append(sent)
+        return sent
+
+    def purge(self, queue: str) -> SentCommand:
+        return self._errand("purge", purge_line(queue), 1, queue=queue)
+
+    def peek(
+        self, queue: str, limit: int, done: Callable[[Sequence[WaitingTask] | str], None]
+    ) -> None:
+        found = self.lying.get(queue, ())
+        done(found if isinstance(found, str) else found[:limit])
+
+    def find_calls(
+        self, tasks: Sequence[TaskInfo], done: Callable[[Sequence[Verdict]], None]
+    ) -> None:
+        done([self.recorded.get(task.uuid) or from_event(task) for task in tasks])
+
+    def resend(self, calls: Sequence[Resend]) -> SentCommand:
+        ids = [call.task_id for call in calls]
+        sent = self._errand("resend", resend_line(ids), len(ids), task_id=ids)
+        self.resent.extend(calls)
         return sent
 
     def answer(
@@ -180,8 +238,16 @@ class SyntheticSource:
         exception: str = "CardDeclined('insufficient_funds')",
         traceback: str = TRACEBACK,
         retries: int = 0,
+        root: str | None = None,
+        parent: str | None = None,
+        group: str | None = None,
+        index: int | None = None,
+        eta: str | None = None,
     ) -> None:
         begin = self.clock() - ago
+        relations: dict[str, Any] = {"root_id": root or task_id, "parent_id": parent, "eta": eta}
+        if group is not None:
+            relations |= {"group_id": group, "group_index": index}
         self.event(
             "task-sent",
             uuid=task_id,
@@ -192,10 +258,8 @@ class SyntheticSource:
             queue=queue,
             routing_key=queue,
             exchange="",
-            root_id=task_id,
-            parent_id=None,
-            eta=None,
             expires=None,
+            **relations,
             hostname="gen4411@web3",
             timestamp=begin,
         )
@@ -208,10 +272,8 @@ class SyntheticSource:
             args=args,
             kwargs=kwargs,
             retries=retries,
-            root_id=task_id,
-            parent_id=None,
-            eta=None,
             expires=None,
+            **relations,
             hostname=worker,
             timestamp=begin + 0.004,
         )

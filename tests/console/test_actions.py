@@ -8,11 +8,17 @@ from tqconsole.tui.commands import CommandError, parse_command
 from tqconsole.tui.model.equivalents import control_line
 from tqconsole.tui.screens.base import ConsoleScreen
 from tqconsole.tui.screens.control_log import ControlLogScreen
+from tqconsole.tui.screens.event_detail import EventScreen
+from tqconsole.tui.screens.events import EventsScreen
 from tqconsole.tui.screens.failures import FailuresScreen
+from tqconsole.tui.screens.flow_detail import FlowScreen
+from tqconsole.tui.screens.flows import FlowsScreen
 from tqconsole.tui.screens.help import HelpScreen
 from tqconsole.tui.screens.overview import OverviewScreen
+from tqconsole.tui.screens.queue_detail import QueueScreen
 from tqconsole.tui.screens.queues import QueuesScreen
 from tqconsole.tui.screens.replies import RepliesScreen
+from tqconsole.tui.screens.schedules import SchedulesScreen
 from tqconsole.tui.screens.task_detail import TaskScreen
 from tqconsole.tui.screens.tasks import TasksScreen
 from tqconsole.tui.screens.worker_detail import WorkerScreen
@@ -21,8 +27,9 @@ from tqconsole.tui.screens.workers import WorkersScreen
 CLASSES: dict[str, type[ConsoleScreen]] = {
     kind.key: kind
     for kind in (
-        OverviewScreen, TasksScreen, WorkersScreen, QueuesScreen, FailuresScreen, ControlLogScreen,
-        TaskScreen, WorkerScreen, RepliesScreen, HelpScreen,
+        OverviewScreen, TasksScreen, WorkersScreen, QueuesScreen, QueueScreen, FailuresScreen, ControlLogScreen,
+        TaskScreen, WorkerScreen, RepliesScreen, HelpScreen, EventsScreen, EventScreen, FlowsScreen,
+        FlowScreen, SchedulesScreen,
     )
 }  # fmt: skip
 

@@ -266,3 +266,25 @@ def test_and_or_combine_as_booleans_do(left: str, right: str) -> None:
 def test_the_terms_of_a_filter_mean_the_same_when_typed_again(source: str) -> None:
     texts = [text for text, _ in parse(source).terms]
     assert matches(" ".join(texts)) is matches(source)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("insuff.*funds", True),
+        ("^CardDeclined", True),
+        ("insufficient_funds'\\)$", True),
+        ("insufficientx?_", True),
+        ("insufficientx*_funds", True),
+        ("nothing|funds", True),
+        ("insufficientx_", False),
+        ("^insufficient", False),
+        ("\\Afunds", False),
+        ("(?i)FUNDS", True),
+        ("None", False),
+    ],
+)
+def test_patterns_are_searched_in_each_text_by_itself(pattern: str, found: bool) -> None:
+    task = TaskInfo("id-0", name="billing.charge", state="FAILURE", args="(1,)", kwargs="{}")
+    task.more = TaskDetail(exception="CardDeclined('insufficient_funds')")
+    assert parse(f"/{pattern}/").test(task, Context(0.0)) is found

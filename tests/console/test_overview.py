@@ -12,8 +12,9 @@ from tqconsole.tui.model.detail import preview_lines
 from tqconsole.tui.model.facts import LinkState, QueueFacts
 from tqconsole.tui.model.filters import parse
 from tqconsole.tui.model.format import glyphs, width_of
-from tqconsole.tui.model.insight import Insight, QueueTrend
+from tqconsole.tui.model.insight import Insight
 from tqconsole.tui.model.overview import share
+from tqconsole.tui.model.queue_trends import QueueTrend
 from tqconsole.tui.model.task_fields import Context
 from tqconsole.tui.model.tasks import TaskRows
 
@@ -251,6 +252,7 @@ def test_the_term_that_left_nothing_is_found_in_slices(monkeypatch: pytest.Monke
     rows.update(source.clock())
     rows.filter = parse("state:failure name:nobody")
     rows.rebuild()
+    rows.finish_search()  # a slow machine is not through in one slice
     monkeypatch.setattr("tqconsole.tui.model.tasks._SLICE", 0.0)
     steps = 0
     while rows.explain() is None:

@@ -456,3 +456,22 @@ async def test_only_changed_lines_are_drawn(console) -> None:
         c.source.event("task-succeeded", uuid="id-3", result="1", runtime=1.0)
         await c.frame()
         assert c.screen.table.painted - before == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "first"),
+    [("slowest", "long"), ("stuck", "old"), ("unreceived", "old")],
+)
+async def test_lists_of_what_needs_a_look_are_typed(console, command: str, first: str) -> None:
+    source = SyntheticSource()
+    source.worker("w1@node1")
+    source.task("short", "proj.a", runtime=0.1, ago=5)
+    source.task("long", "proj.a", runtime=9.0, ago=20)
+    source.task("old", "proj.b", outcome="sent", ago=400)
+    source.task("new", "proj.b", outcome="sent", ago=1)
+    async with console(source, screen="overview") as c:
+        await c.press("colon")
+        await c.type(command)
+        await c.press("enter")
+        assert c.screen.key == "tasks"
+        assert c.screen.rows.key(0) == first

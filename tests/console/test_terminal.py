@@ -117,6 +117,18 @@ def test_a_signal_leaves_the_terminal_as_it_was(tmp_path: Path, number: signal.S
         terminal.close()
 
 
+def test_a_terminal_that_goes_away_without_a_signal_ends_the_console(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    try:
+        terminal.read_until(b"LIVE")
+        os.close(terminal.main)
+        assert terminal.process.wait(60) == 128 + signal.SIGHUP
+        assert not list((tmp_path / "tq").glob("crash-*.txt"))
+    finally:
+        terminal.main = os.open(os.devnull, os.O_RDONLY)
+        terminal.close()
+
+
 def test_control_c_quits_and_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
     try:

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from tests.console.synthetic import SyntheticSource, demo_cluster
+from tqconsole.tui.model.crews import crew_of
 from tqconsole.tui.screens.confirm import ConfirmScreen
 from tqconsole.tui.screens.replies import RepliesScreen
 
@@ -144,3 +147,40 @@ async def test_a_typed_control_command_is_refused_when_read_only(console) -> Non
         await c.press("enter")
         assert not c.source.commands
         assert "read-only" in c.lines()[-1]
+
+
+async def test_workers_of_one_host_or_deployment_are_folded(console) -> None:
+    source = demo_cluster()
+    source.known["w1@node1"] = replace(source.known["w1@node1"], size=8)
+    for pod in ("abcde", "fghij", "klmno"):
+        source.worker(f"celery@web-7f9c6d5b4-{pod}", active=2, size=4)
+    async with console(source, screen="workers", size=(120, 30)) as c:
+        await c.press("f")
+        text = c.text()
+        assert "web  3 workers" in text
+        assert "6/12" in text
+        assert "node1  2 workers" in text
+        assert "w1@node1" not in text
+        assert "w4@node3" in text  # alone on its host
+        c.screen.choose("crew web")
+        await c.press("K")
+        assert "several workers" in c.lines()[-1]
+        await c.press("enter")
+        assert "celery@web-7f9c6d5b4-abcde" in c.text()
+        await c.press("enter", "f")
+        assert "w1@node1" in c.text()
+
+
+@pytest.mark.parametrize(
+    ("hostname", "crew"),
+    [
+        ("w1@node1", "node1"),
+        ("celery@web-7f9c6d5b4-abcde", "web"),
+        ("celery@worker-0", "worker"),
+        ("celery@mail-worker-3", "mail-worker"),
+        ("plain", "plain"),
+        ("w@-0", "-0"),
+    ],
+)
+def test_a_pod_belongs_to_its_deployment(hostname: str, crew: str) -> None:
+    assert crew_of(hostname) == crew

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from celery.worker.control import Panel
 
 from tests.interop.conftest import Pair, delete_queues, make_pair
 from tests.support.processes import ROOT, Process, environment
@@ -195,6 +196,37 @@ def test_consumers_are_added_and_cancelled(celery: CeleryCommands) -> None:
 def test_events_are_switched_off_and_on(celery: CeleryCommands) -> None:
     assert "ok" in celery.ask("control", "disable_events")
     assert "ok" in celery.ask("control", "enable_events")
+
+
+@pytest.mark.parametrize(
+    ("argv", "answer"),
+    [
+        (("inspect", "memsample"), "MB"),
+        (("inspect", "memdump", "3"), "rss (sample)"),
+        (("inspect", "objgraph", "Request", "5", "2"), "not installed on this worker"),
+        (("control", "heartbeat"), "None"),
+        (("control", "revoke_by_stamped_headers", "deploy=v1"), "flagged as revoked"),
+        (("control", "pool_restart"), "Pool restarts not enabled"),
+        (("control", "autoscale", "4", "2"), "Autoscale not enabled"),
+        (("control", "election"), "required positional argument"),
+    ],
+)
+def test_the_rarer_commands_are_answered_too(celery: CeleryCommands, argv, answer: str) -> None:
+    assert answer in str(celery.ask(*argv))
+
+
+def test_every_command_that_celery_lists_is_known_to_our_workers(celery: CeleryCommands) -> None:
+    listed = celery_commands("inspect") | celery_commands("control")
+    assert {"active", "memdump", "terminate", "shutdown"} <= listed
+    ours = {entry["name"] for entry in celery.pair.app.control.inspect(
+        [celery.pair.node], timeout=10
+    ).request("commands")[celery.pair.node]}  # fmt: skip
+    hidden = {"heartbeat", "election"}  # not visible there, and asked above
+    assert listed - hidden <= ours
+
+
+def celery_commands(kind: str) -> set[str]:
+    return {name for name, info in Panel.meta.items() if info.type == kind and info.visible}
 
 
 def test_an_unknown_command_is_an_error_and_the_worker_lives(celery: CeleryCommands) -> None:

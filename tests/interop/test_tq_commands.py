@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 from celery import Celery
+from celery.worker.control import Panel
 
 from tests.interop.conftest import close_celery, delete_queues, note_queues
 from tests.support.processes import BIN, Process, celery_worker, run_tq
@@ -18,6 +19,7 @@ from tests.support.waiting import eventually
 from tq.brokers.connect import connect
 from tq.control import Control
 from tq.monitor import ClusterWatcher
+from tqconsole.cli import control, inspect
 
 CASES = ["redis/prefork", "amqp/prefork"]
 OTHER_POOLS = ["threads"]
@@ -135,6 +137,42 @@ def test_commands_change_the_worker(cluster: Cluster) -> None:
     )
     assert "ok" in str(cluster.ask("control", "revoke", "an-id"))
     assert "an-id" in cluster.ask("inspect", "revoked")
+
+
+@pytest.mark.parametrize(
+    ("argv", "answer"),
+    [
+        (("inspect", "memsample"), ""),
+        (("inspect", "memdump", "3"), ""),
+        (("control", "heartbeat"), ""),
+        (("control", "enable_events"), "task events already enabled"),
+        (("control", "disable_events"), "task events already disabled"),
+        (("control", "revoke_by_stamped_headers", "deploy=v1"), "flagged as revoked"),
+    ],
+)
+def test_the_rarer_commands_are_answered_too(cluster: Cluster, argv, answer: str) -> None:
+    assert answer in str(cluster.ask(*argv))
+
+
+@pytest.mark.parametrize(
+    ("argv", "error"),
+    [
+        (("inspect", "objgraph", "Request", "5", "2"), "objgraph"),
+        (("control", "pool_restart"), "Pool restarts not enabled"),
+        (("control", "autoscale", "4", "2"), "Autoscale not enabled"),
+    ],
+)
+def test_the_errors_of_a_worker_are_told_with_exit_one(cluster: Cluster, argv, error) -> None:
+    done = cluster.tq(*argv, "-d", cluster.node, "-t", "10")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{cluster.node}: error: ")
+    assert error in done.stderr
+
+
+def test_every_command_that_celery_lists_is_known(cluster: Cluster) -> None:
+    for kind, known in (("inspect", inspect.COMMANDS), ("control", control.COMMANDS)):
+        theirs = {name for name, info in Panel.meta.items() if info.type == kind and info.visible}
+        assert theirs <= set(known), kind
 
 
 def test_the_pool_grows(cluster: Cluster) -> None:

@@ -3,9 +3,8 @@
 import os
 
 from tests.support.canvas_tasks import register
-from tq import TQ, chain, group
+from tq import TQ, chain, errors, group
 from tq.contrib.abortable import AbortableTask
-from tq.errors import SoftTimeLimitExceeded
 
 app = TQ("canvas", broker=os.environ["PEER_URL"], backend=os.environ["PEER_BACKEND"])
 app.conf.update(
@@ -14,6 +13,4 @@ app.conf.update(
     task_delivery_limit=int(os.environ.get("PEER_DELIVERY_LIMIT", "5")),
     result_extended=True,
 )
-tasks = register(
-    app, chain=chain, group=group, soft_limit=SoftTimeLimitExceeded, abortable=AbortableTask
-)
+tasks = register(app, chain=chain, group=group, errors=errors, abortable=AbortableTask)

@@ -2,9 +2,8 @@
 
 import os
 
-from celery import Celery, chain, group
+from celery import Celery, chain, exceptions, group
 from celery.contrib.abortable import AbortableTask
-from celery.exceptions import SoftTimeLimitExceeded
 
 from tests.support.canvas_tasks import register
 
@@ -14,6 +13,4 @@ app.conf.update(
     worker_cancel_long_running_tasks_on_connection_loss=False,
     result_extended=True,
 )
-tasks = register(
-    app, chain=chain, group=group, soft_limit=SoftTimeLimitExceeded, abortable=AbortableTask
-)
+tasks = register(app, chain=chain, group=group, errors=exceptions, abortable=AbortableTask)

@@ -1,4 +1,4 @@
-"""Tasks of the canvas tests, for any framework: `register(app, chain, group, ...)` defines them.
+"""Tasks of the canvas tests, for any framework: `register(app, chain=..., ...)` defines them.
 
 They leave traces in Redis (`PEER_MARKS` is its socket), so that a test can tell what ran, and how often.
 """
@@ -24,10 +24,8 @@ def marks() -> redis.Redis:
     return _marks[1]
 
 
-def register(
-    app: Any, *, chain: Any, group: Any, soft_limit: type[BaseException], abortable: Any
-) -> Any:
-    """Define the tasks; returns them as attributes."""
+def register(app: Any, *, chain: Any, group: Any, errors: Any, abortable: Any) -> Any:
+    """Define the tasks; returns them as attributes. `errors` is the framework's module of them."""
     t = SimpleNamespace()
 
     def task(**options: Any) -> Any:
@@ -45,7 +43,8 @@ def register(
     _growing(task, group)
     _retrying(task)
     _pure(task)
-    _limits(task, soft_limit, abortable)
+    _limits(task, errors.SoftTimeLimitExceeded, abortable)
+    _ending(task, errors)
     return t
 
 
@@ -84,6 +83,10 @@ def _traces(task: Any) -> None:
     def echo(value=None, key=""):
         marks().rpush(f"echo:{key}", str(value))
         return value
+
+    @task(bind=True)
+    def echo_group(self, _=None, *, key):
+        marks().rpush(f"echo:{key}", self.request.group)
 
     @task()
     def count(key):
@@ -158,6 +161,11 @@ def _replacing(task: Any, chain: Any, group: Any) -> None:
         return self.replace(self.app.signature(sig).clone(args))
 
     @task(bind=True)
+    def nested(self, made):
+        """Return a canvas; what comes back is its dictionary."""
+        return self.app.signature(made)
+
+    @task(bind=True)
     def become_chain(self, *args, steps, link=None, link_error=None):
         first, *rest = [self.app.signature(step) for step in steps]
         made = chain(first.clone(args), *rest)
@@ -207,10 +215,12 @@ def _growing(task: Any, group: Any) -> None:
         return 0
 
     @task(bind=True)
-    def start_inside(self):
+    def start_inside(self, then=None):
         """Return the results of a canvas that this call starts."""
         add = self.app.signature("canvas.add")
         made = add.clone(args=(1, 1)) | group(add.clone(args=(3,)), add.clone(args=(4,)))
+        if then:
+            made |= self.app.signature(then)
         return made.apply_async().as_tuple()
 
     @task(bind=True)
@@ -255,6 +265,47 @@ def _retrying(task: Any) -> None:
         if key:
             marks().hincrby("counts", key, 1)
         return value
+
+
+def _ending(task: Any, errors: Any) -> None:
+    """Ends that are neither a value nor a failure."""
+
+    @task()
+    def ignored(*_):
+        raise errors.Ignore("nothing to do")
+
+    @task()
+    def rejected(*_):
+        raise errors.Reject("not mine", requeue=False)
+
+    @task()
+    def returned_once(value, key):
+        """Give the message back the first time."""
+        if marks().hincrby("counts", key, 1) == 1:
+            raise errors.Reject("not now", requeue=True)
+        return value
+
+    @task(acks_late=True, reject_on_worker_lost=False)
+    def lost(*_):
+        """Take the process along, once."""
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @task(acks_late=True, reject_on_worker_lost=True)
+    def deadly(*_):
+        """Take a process along at every delivery."""
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @task(bind=True)
+    def moved(self, value):
+        """Go on in another call of the same id, as code older than `replace` does."""
+        request = self.request
+        self.app.signature("canvas.identity", args=(value,)).apply_async(
+            task_id=request.id,
+            group_id=request.group,
+            group_index=request.group_index,
+            chord=request.chord,
+        )
+        raise errors.Ignore("moved")
 
 
 def _pure(task: Any) -> None:

@@ -10,7 +10,6 @@ from tests.support.processes import Process
 from tests.support.services import RedisServer
 from tests.support.waiting import eventually
 from tq.contrib.abortable import AbortableTask
-from tq.errors import SoftTimeLimitExceeded
 
 TIMEOUT = 20
 
@@ -44,9 +43,8 @@ class Fleet:
         self.env = {"PEER_BACKEND": server.url, "PEER_MARKS": str(server.socket)}
         self.redis = redis.Redis(unix_socket_path=str(server.socket), decode_responses=True)
         self.app = tq.TQ("client", broker=self.url, backend=self.url)
-        limit = SoftTimeLimitExceeded
         self.t = register(
-            self.app, chain=tq.chain, group=tq.group, soft_limit=limit, abortable=AbortableTask
+            self.app, chain=tq.chain, group=tq.group, errors=tq.errors, abortable=AbortableTask
         )
         self._keys = itertools.count()
         self.workers: list[Process] = []

@@ -8,9 +8,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.support.lifetime import die_with_parent
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
+# For audit files and the like; short, because an embedded broker's socket may lie below it.
+_STATE = tempfile.TemporaryDirectory(prefix="tqs-", ignore_cleanup_errors=True)
 BIN = Path(sys.executable).parent
 
 
@@ -18,7 +21,8 @@ def environment(url: str, **more: str) -> dict[str, str]:
     """What a child process gets: our paths, the broker, nothing of the user's settings."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("TQ_", "CELERY_"))}
     path = os.pathsep.join([str(ROOT / "core"), str(ROOT)])
-    return {**kept, "PEER_URL": url, "PYTHONPATH": path, "PYTHONWARNINGS": "default", **more}
+    ours = {"PYTHONPATH": path, "PYTHONWARNINGS": "default", "XDG_STATE_HOME": _STATE.name}
+    return {**kept, **ours, "PEER_URL": url, **more}
 
 
 def run_tq(
@@ -50,6 +54,7 @@ class Process:
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
+                preexec_fn=die_with_parent,
             )
 
     @property

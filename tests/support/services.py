@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.support.lifetime import die_with_parent
 from tq.brokers.embedded import server_binary
 
 RABBITMQ_URL = os.environ.get("TQ_TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672//")
@@ -87,6 +88,7 @@ class RedisServer:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                preexec_fn=die_with_parent,
             )
         deadline = time.monotonic() + 20
         while not self._answers():

@@ -151,3 +151,37 @@ def xsum(numbers):
 @app.task(name="works.exit")
 def leave():
     sys.exit(3)
+
+
+@app.task(name="works.die_and_retry", bind=True, retry_on_worker_lost=True, default_retry_delay=0.1)
+def die_and_retry(self, key, runs):
+    """Kill the process in each run before the last of `runs`."""
+    if marks().hincrby("started", key, 1) < runs:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return self.request.retries
+
+
+@app.task(
+    name="works.die_and_retry_early",
+    bind=True,
+    acks_late=False,
+    retry_on_worker_lost=True,
+    default_retry_delay=0.1,
+    max_retries=1,
+)
+def die_and_retry_early(self, key, runs):
+    if marks().hincrby("started", key, 1) < runs:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return self.request.retries
+
+
+@app.task(name="works.silent", send_events=False)
+def silent():
+    return "not a word"
+
+
+@app.task(name="works.secret", bind=True, max_retries=1)
+def secret(self, word):
+    if self.request.retries == 0:
+        raise self.retry(countdown=0)
+    return len(word)

@@ -17,7 +17,9 @@ _SECONDS = click.FloatRange(min=0.05, max=86400)
 @click.command("beat", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-D", "--detach", is_flag=True, help="Run in the background.")
 @click.option("-s", "--schedule", metavar="PATH", help="File that keeps the progress of entries.")
-@click.option("-S", "--scheduler", metavar="CLASS", help="Accepted when it names Celery's default.")
+@click.option(
+    "-S", "--scheduler", metavar="CLASS", help="Scheduler class of your own: module:Class."
+)
 @click.option("--max-interval", type=_SECONDS, help="Longest sleep in seconds.")
 @click.option(
     "--enable-remote-control/--no-enable-remote-control",
@@ -54,21 +56,19 @@ def command(given: Globals, loglevel: str, **options: Any) -> int:
         options["logfile"] = default_logfile(node, given.quiet)
 
     def program(on_ready: Callable[[], None]) -> int:
-        from tq.beat import run  # deferred: must load nothing that starts threads before a fork
+        from tq.beat import Beat  # deferred: must load nothing that starts threads before a fork
 
-        app = load_app(given, required=True)
-        if options["scheduler"]:
-            app.conf.beat_scheduler = options["scheduler"]
-        return run(
-            app,
+        beat = Beat(
+            load_app(given, required=True),
             loglevel=loglevel.upper(),
             logfile=options["logfile"],
             schedule=options["schedule"],
+            scheduler=options["scheduler"],
             max_interval=options["max_interval"],
             hostname=options["hostname"],
             remote_control=options["remote_control"],
-            on_ready=on_ready,
         )
+        return beat.run(on_ready)
 
     names = ("detach", "pidfile", "uid", "gid", "umask")
     return launch(program, node=node, **{name: options[name] for name in names})

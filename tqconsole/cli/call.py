@@ -1,12 +1,16 @@
 """`tq call`."""
 
+import difflib
 import json
 from datetime import datetime
 from typing import Any
 
 import click
 
+from tq.errors import EncodeError
+from tq.saferepr import safe_text
 from tqconsole.cli.options import Globals, app_options, load_app
+from tqconsole.cli.output import note
 
 __all__ = ["command"]
 
@@ -77,5 +81,14 @@ def command(
 ) -> None:
     """Send the task NAME and print its id."""
     app = load_app(given)
+    if given.app and name not in app.tasks:
+        near = difflib.get_close_matches(name, list(app.tasks), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        # Sent all the same: another program's workers may know it.
+        note(f"{given.app} has no task {safe_text(name)!r}{hint}", given.quiet)
     chosen = {key: value for key, value in options.items() if value is not None}
-    click.echo(app.send_task(name, args=args, kwargs=kwargs, **chosen).id)
+    try:
+        sent = app.send_task(name, args=args, kwargs=kwargs, **chosen)
+    except EncodeError as error:  # as when no serializer has that name
+        raise click.UsageError(str(error)) from None
+    click.echo(sent.id)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tq.control import Control
+from tqconsole.cli.confirm import plural
 from tqconsole.cli.listening import receiver
 
 if TYPE_CHECKING:
@@ -17,6 +18,11 @@ _POLL = 0.05
 _DRIFT = 2.0  # seconds; Celery warns from 16 on, but leases are shorter than that
 _OLDEST = (6, 2)
 _VISIBILITY = 3600.0  # Celery's default
+# The first release of each line with CVE-2025-49844 (code execution by a script) repaired.
+_REPAIRED: dict[str, tuple[tuple[int, ...], ...]] = {
+    "redis": ((6, 2, 20), (7, 2, 11), (7, 4, 6), (8, 0, 4), (8, 2, 2)),
+    "valkey": ((7, 2, 11), (8, 0, 6), (8, 1, 4)),
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class Observed:
         stats: What each worker answered to `stats`.
         drifts: By worker, the seconds its clock is behind ours, as little as any event shows.
         tellers: Workers that sent task events.
+        accepted: By worker, how many tasks it says it has accepted: at first, and at last.
     """
 
     seconds: float
@@ -58,6 +65,7 @@ class Observed:
     software: dict[str, str] = field(default_factory=dict)
     drifts: dict[str, float] = field(default_factory=dict)
     tellers: set[str] = field(default_factory=set)
+    accepted: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def observe(app: "TQ", seconds: float) -> Observed:
@@ -94,20 +102,34 @@ def _take_event(seen: Observed, event: Any, arrived: float) -> None:
         if node not in seen.drifts or abs(drift) < abs(seen.drifts[node]):
             seen.drifts[node] = drift
         seen.software[node] = str(event.get("sw_ident") or "?")
+        count = event.get("processed")
+        if isinstance(count, int):
+            first, _ = seen.accepted.get(node, (count, count))
+            seen.accepted[node] = (first, count)
     elif isinstance(kind, str) and kind.startswith("task-") and kind != "task-sent":
         seen.tellers.add(node)
 
 
 def check_server(facts: "Facts", dead: int) -> list[Finding]:
     """Judge a Redis server."""
-    name = f"{facts.engine} {facts.version}"
+    name = f"{facts.engine} {facts.release or facts.version}"
     found = []
     if _version(facts.version) < _OLDEST:
         found.append(
             Finding("error", "broker", f"{name} is too old", "tq needs Redis 6.2, or Valkey")
         )
     else:
-        found.append(Finding("ok", "broker", f"{name}, {facts.consumers} tq consumers"))
+        found.append(Finding("ok", "broker", f"{name}, {plural(facts.consumers, 'tq consumer')}"))
+    if _version(facts.version) >= _OLDEST and _is_open(facts):
+        found.append(
+            Finding(
+                "info",
+                "broker",
+                f"{name} is older than the repair of CVE-2025-49844 (scripts), unless its packager "
+                "has put it in",
+                "update it; let only trusted users connect (tq acl)",
+            )
+        )
     if facts.policy != "noeviction":
         found.append(
             Finding(
@@ -131,14 +153,17 @@ def check_server(facts: "Facts", dead: int) -> list[Finding]:
     found += _clock("broker", facts.drift)
     if dead:
         found.append(
-            Finding("warning", "dead letters", f"{dead} messages were given up", "tq dead list")
+            Finding(
+                "warning", "dead letters", f"{plural(dead, 'message')} given up", "tq dead list"
+            )
         )
     if facts.orphans:
         found.append(
             Finding(
                 "warning",
                 "orphans",
-                f"{len(facts.orphans)} keys of consumers that are gone: {facts.orphans[0]}",
+                f"{plural(len(facts.orphans), 'key')} of consumers that are gone: "
+                f"{facts.orphans[0]}",
                 "start a tq worker on these queues: it takes them over",
             )
         )
@@ -174,16 +199,7 @@ def _check_worker(node: str, seen: Observed, lease: float) -> list[Finding]:
         )
     if node not in seen.stats:
         found.append(Finding("warning", node, "does not answer remote control"))
-    told = node in seen.tellers or conf.get("worker_send_task_events")
-    if node in seen.conf and not told:
-        found.append(
-            Finding(
-                "info",
-                node,
-                "task events are off, or it had no task meanwhile",
-                f"tq control enable_events -d {node}",
-            )
-        )
+    found += _check_events(node, seen)
     options = conf.get("broker_transport_options")
     given = options.get("visibility_timeout") if isinstance(options, dict) else None
     timeout = float(given) if isinstance(given, int | float) else _VISIBILITY
@@ -200,6 +216,28 @@ def _check_worker(node: str, seen: Observed, lease: float) -> list[Finding]:
     return found
 
 
+def _check_events(node: str, seen: Observed) -> list[Finding]:
+    """Judge whether a worker tells of its tasks; only tq's say so when asked."""
+    if node in seen.tellers:
+        return []
+    on = seen.stats.get(node, {}).get("task_events")
+    if on is None and seen.conf.get(node, {}).get("worker_send_task_events"):
+        on = True
+    first, last = seen.accepted.get(node, (0, 0))
+    if on is False:
+        text = "task events are off: consoles do not see its tasks"
+    elif on is None and last > first:
+        ran = plural(last - first, "task")
+        text = f"it accepted {ran} and told of none: task events are off"
+    elif on is None and node in seen.stats:
+        return [Finding("info", node, "it had no task meanwhile: its task events may be off")]
+    else:
+        return []
+    return [
+        Finding("warning", node, text, f"start it with -E, or tq control enable_events -d {node}")
+    ]
+
+
 def _clock(about: str, ahead: float) -> list[Finding]:
     if abs(ahead) < _DRIFT:
         return []
@@ -211,5 +249,15 @@ def _clock(about: str, ahead: float) -> list[Finding]:
     ]
 
 
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+def _version(text: str, parts: int = 2) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:parts] if part.isdigit())
+
+
+def _is_open(facts: "Facts") -> bool:
+    """Tell whether a server is of a release without the repair, by its own number."""
+    number = _version(facts.release or facts.version, 3)
+    repaired = _REPAIRED.get(facts.engine, ())
+    for release in repaired:
+        if number[:2] == release[:2]:
+            return number < release
+    return bool(repaired) and number < max(repaired)

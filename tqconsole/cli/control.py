@@ -1,30 +1,20 @@
 """`tq control`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from tq.errors import CommandRefused
 from tq.wire.command import Reply
 from tqconsole.cli import exits
+from tqconsole.cli.answers import Answers, exit_code
 from tqconsole.cli.inspect import number, unknown
 from tqconsole.cli.options import Globals, app_options, load_app
 from tqconsole.cli.output import Printer, note, worker_output_options
-from tqconsole.cli.remote import (
-    Row,
-    ask_unless_unknown,
-    destinations,
-    exit_code,
-    keywords,
-    print_answers,
-    print_as_celery,
-    print_timings,
-    remote_options,
-)
-from tqconsole.cli.worker_commands import own_commands
-
-if TYPE_CHECKING:
-    from tq import TQ
+from tqconsole.cli.remote import check_known, keywords, remote_options, tell
+from tqconsole.cli.replies import Row, print_answers, print_as_celery, print_timings
+from tqconsole.cli.signal_names import signal_name
+from tqconsole.cli.worker_commands import own_commands, similar_task
 
 __all__ = ["COMMANDS", "command"]
 
@@ -44,7 +34,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], int, str]] = {
     "enable_events": ((), 0, "send task events"),
     "disable_events": ((), 0, "send no task events"),
     "heartbeat": ((), 0, "send a heartbeat event now"),
-    "election": ((), 0, "hold an election"),
+    "election": (("id", "topic", "action"), 2, "let the workers choose one of them"),
     "shutdown": ((), 0, "stop when the running tasks are done; never replies"),
 }
 _NUMBERS = {"n", "max", "min"}
@@ -80,7 +70,7 @@ def _convert(name: str, parameter: str, word: str) -> Any:
             return float(word)
         except ValueError:
             raise click.UsageError(f"{name}: {word!r} is not a number of seconds") from None
-    return word
+    return signal_name(name, word) if parameter == "signal" else word
 
 
 def _renamed(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -153,15 +143,21 @@ def command(
     if given.read_only:
         raise CommandRefused(f"{name}: refused, this is a read-only session")
     app = load_app(given)
+    line = ["control", name, *words, *(f"-d{node}" for node in destination)]
     if timeout == 0 or name == "shutdown":
-        return _cast(app, name, arguments, destination, given.quiet)
-    answers = ask_unless_unknown(app, name, arguments, destination, timeout, missing)
+        return _cast(tell(app, line, name, arguments, destination, 0), name, given.quiet)
+    answers = tell(app, line, name, arguments, destination, timeout)
+    check_known(answers, name, missing)
     if given.verbose:
         print_timings(answers)
     printer = Printer(output, as_json, color=given.wants_color)
     if printer.form == "celery":
         return print_as_celery(answers, quiet=given.quiet, count=False)
     code = exit_code(answers, expect)
+    if answers.errors and "task_name" in arguments:
+        near = similar_task(app, arguments["task_name"], timeout)
+        if near is not None:
+            note(f"no worker knows {arguments['task_name']!r}: did you mean {near!r}?")
     if printer.form == "json":
         printer.value([{reply.node: reply.value} for reply in answers.replies])
         return code
@@ -169,15 +165,11 @@ def command(
     return code
 
 
-def _cast(
-    app: "TQ", name: str, arguments: dict[str, Any], destination: tuple[str, ...], quiet: bool
-) -> int:
-    """Send a command without waiting for replies."""
-    names, unmatched = destinations(app, destination)
-    for pattern in unmatched:
+def _cast(answers: Answers, name: str, quiet: bool) -> int:
+    """Say what became of a command that nobody answers; returns the exit code."""
+    for pattern in answers.unknown:
         note(f"{pattern}: no worker of that name is known")
-    if unmatched and not names:
+    if answers.unknown and not answers.expected:
         return exits.NOTHING
-    app.control.mailbox.cast(name, arguments, destination=names or None)
     note("shutdown sent; workers do not reply to it" if name == "shutdown" else "sent", quiet)
-    return exits.PARTIAL if unmatched else exits.OK
+    return exits.PARTIAL if answers.unknown else exits.OK

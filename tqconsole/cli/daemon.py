@@ -100,7 +100,7 @@ def launch(
 
     if not detach:
         try:
-            return program(lambda: None)
+            return program(daemon.tell_systemd)
         except daemon.PidFileTaken as exc:
             note(f"tq: {exc}")
             return exits.CANNOT_CREATE

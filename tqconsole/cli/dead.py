@@ -15,6 +15,7 @@ from tqconsole.cli.options import Globals, app_options, load_app, split_names
 from tqconsole.cli.output import Printer, note, output_options
 from tqconsole.cli.redis_only import redis_broker
 from tqconsole.cli.select import Choice, read_filter, select_options, where_option
+from tqconsole.cli.trail import audited
 from tqconsole.tui.model.masking import masked
 from tqconsole.tui.model.task_fields import Context
 
@@ -116,7 +117,7 @@ def _act(
     """Requeue or drop what was chosen, and say so in one line."""
     what = f"dead {verb}"
     if not (ids or reason or where or everything):
-        raise click.UsageError(f"{what}: which ones? Give ids, --reason, --where or --all")
+        raise click.UsageError("which ones? Give ids, --reason, --where or --all")
     wanted = _wanted(split_names(reason), where)
     app = load_app(given)
     letters = redis_broker(app).dead_letters()
@@ -141,9 +142,12 @@ def _act(
         return exits.OK
     refuse_when_read_only(given, what)
     confirm(what, f"{verb} {counted} on {app.broker.url}?", yes)
-    moved = letters.requeue(found) if verb == "requeue" else letters.drop(found)
-    # One line with all that an audit needs.
     listed = ",".join(letter.id for letter in found[:20])
+    line = ["dead", verb, *ids, *(f"--reason={text}" for text in reason)]
+    line += [f"--where={where}"] if where else []
+    with audited(app, line, what, {"count": len(found), "letters": listed}) as act:
+        moved = letters.requeue(found) if verb == "requeue" else letters.drop(found)
+        act.answered("broker", f"{done} {moved} of {counted}")
     more = f",+{len(found) - 20}" if len(found) > 20 else ""
     click.echo(f"{done} {moved} of {counted} on {app.broker.url}: {listed}{more}")
     return exits.OK if moved == len(found) and not lost and not skipped else exits.FAILED

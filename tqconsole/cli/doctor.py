@@ -5,6 +5,8 @@ import click
 from tq.errors import ConfigError
 from tqconsole.cli import exits
 from tqconsole.cli.checks import Finding, check_server, check_workers, observe
+from tqconsole.cli.confirm import plural
+from tqconsole.cli.durations import Duration
 from tqconsole.cli.options import Globals, app_options, load_app
 from tqconsole.cli.output import Printer, note, output_options
 from tqconsole.cli.redis_only import redis_broker
@@ -18,7 +20,7 @@ _COLUMNS = ("level", "about", "finding", "advice")
 @click.option(
     "--for",
     "seconds",
-    type=click.FloatRange(min=0.5, max=3600),
+    type=Duration(0.5, 3600),
     default=3.0,
     show_default=True,
     help="Seconds to listen to the workers' heartbeats.",
@@ -45,5 +47,5 @@ def command(given: Globals, seconds: float, strict: bool, output: str | None, as
     Printer(output, as_json, color=given.wants_color).rows(_COLUMNS, rows)
     errors = sum(finding.level == "error" for finding in findings)
     warnings = sum(finding.level == "warning" for finding in findings)
-    note(f"{errors} errors, {warnings} warnings", given.quiet)
+    note(f"{plural(errors, 'error')}, {plural(warnings, 'warning')}", given.quiet)
     return exits.FAILED if errors or (strict and warnings) else exits.OK

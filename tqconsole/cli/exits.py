@@ -11,6 +11,7 @@ __all__ = [
     "OK",
     "PARTIAL",
     "REFUSED",
+    "TIMED_OUT",
     "UNAVAILABLE",
     "USAGE",
 ]
@@ -23,4 +24,5 @@ NOTHING = 4  # nothing matched
 REFUSED = 5  # read-only, or not confirmed
 UNAVAILABLE = 69  # the broker does not answer, or nobody replied at all
 CANNOT_CREATE = 73  # a pid file is taken
+TIMED_OUT = 124  # `tq watch`: the time was over first, as with timeout(1)
 INTERRUPTED = 130

@@ -8,21 +8,12 @@ import click
 
 from tq.errors import CommandRefused
 from tqconsole.cli import exits
-from tqconsole.cli.inspect_rows import COMMANDS
+from tqconsole.cli.answers import Answers, exit_code
+from tqconsole.cli.inspect_rows import COMMANDS, EMPTY
 from tqconsole.cli.options import Globals, app_options, load_app
 from tqconsole.cli.output import Printer, worker_output_options
-from tqconsole.cli.remote import (
-    Answers,
-    Row,
-    ask,
-    ask_unless_unknown,
-    exit_code,
-    keywords,
-    print_answers,
-    print_as_celery,
-    print_timings,
-    remote_options,
-)
+from tqconsole.cli.remote import ask, check_known, keywords, remote_options
+from tqconsole.cli.replies import Row, print_answers, print_as_celery, print_timings
 from tqconsole.cli.select import Choice, select_options, task_of
 from tqconsole.cli.worker_commands import own_commands
 from tqconsole.tui.model.task_fields import Context
@@ -74,9 +65,11 @@ def number(name: str, word: str) -> int:
 
 def unknown(kind: str, name: str, known: list[str]) -> click.UsageError:
     """Build the error for a misspelt command."""
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else f" There are: {', '.join(sorted(known))}"
-    return click.UsageError(f"No such {kind} command '{name}'.{hint}")
+    # Strict: the workers' own commands are unknown here, and `shout` must not suggest `shutdown`.
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    hint = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(sorted(known))};"
+    own = "" if near else " those of the workers' own take key=value"
+    return click.UsageError(f"No such {kind} command '{name}'. {hint}{own}")
 
 
 @click.command("inspect", context_settings={"help_option_names": ["-h", "--help"]})
@@ -126,7 +119,8 @@ def command(
 
     shown = choice.names or columns
     chooser = choose if choice.given else None
-    print_answers(answers, printer, shown, rows, quiet=given.quiet, choose=chooser)
+    empty = EMPTY.get(name, "answered with nothing")
+    print_answers(answers, printer, shown, rows, quiet=given.quiet, empty=empty, choose=chooser)
     return code
 
 
@@ -147,7 +141,9 @@ def _ask(
     arguments = keywords(name, words, missing)
     if given.read_only:
         raise CommandRefused(f"{name}: refused, this is a read-only session")
-    return ask_unless_unknown(load_app(given), name, arguments, destination, timeout, missing)
+    answers = ask(load_app(given), name, arguments, destination, timeout)
+    check_known(answers, name, missing)
+    return answers
 
 
 def list_commands(given: Globals, timeout: float) -> int:

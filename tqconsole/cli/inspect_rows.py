@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tq.wire.command import Reply
-from tqconsole.cli.remote import Row
+from tqconsole.cli.moments import until
+from tqconsole.cli.replies import Row
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "EMPTY"]
 
 
 def _task_rows(reply: Reply) -> list[Row]:
@@ -26,7 +27,11 @@ def _task_row(node: str, task: Row) -> Row:
 
 def _scheduled_rows(reply: Reply) -> list[Row]:
     return [
-        {**_task_row(reply.node, entry.get("request") or {}), "eta": entry.get("eta")}
+        {
+            **_task_row(reply.node, entry.get("request") or {}),
+            "eta": entry.get("eta"),
+            "due": until(entry.get("eta"), time.time()),
+        }
         for entry in _list(reply.value)
     ]
 
@@ -73,6 +78,12 @@ def _ok_rows(reply: Reply) -> list[Row]:
     return [{"worker": reply.node, "reply": text, "ms": f"{reply.elapsed * 1000:.0f}"}]
 
 
+def _text_rows(reply: Reply) -> list[Row]:
+    value = reply.value
+    text = value.get("ok", value) if isinstance(value, dict) else value
+    return [{"worker": reply.node, "reply": line} for line in str(text).splitlines()]
+
+
 def _named(column: str) -> Callable[[Reply], list[Row]]:
     def rows(reply: Reply) -> list[Row]:
         return [{"worker": reply.node, column: value} for value in _list(reply.value)]
@@ -97,7 +108,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], Callable[[Reply], list[Row]], str, st
     "active": (_TASK, _task_rows, "", "tasks that run"),
     "reserved": (_TASK, _task_rows, "", "tasks taken, not started"),
     "scheduled": (
-        ("worker", "eta", "id", "name", "args", "kwargs"),
+        ("worker", "eta", "due", "id", "name", "args", "kwargs"),
         _scheduled_rows,
         "",
         "tasks that wait for their time",
@@ -118,10 +129,21 @@ COMMANDS: dict[str, tuple[tuple[str, ...], Callable[[Reply], list[Row]], str, st
     ),
     "query_task": (("state", *_TASK), _query_rows, "ID...", "where these tasks are"),
     "ping": (("worker", "reply", "ms"), _ok_rows, "", "who is there"),
-    "report": (("worker", "reply"), _ok_rows, "", "versions and settings, for a bug report"),
+    "report": (("worker", "reply"), _text_rows, "", "versions and settings, for a bug report"),
     "clock": (("worker", "key", "value"), _value_rows, "", "the logical clock"),
     "conf": (("worker", "key", "value"), _value_rows, "[DEFAULTS]", "settings; with defaults: yes"),
     "memsample": (("worker", "key", "value"), _value_rows, "", "memory in use"),
-    "memdump": (("worker", "reply"), _ok_rows, "[N]", "memory samples taken so far"),
+    "memdump": (("worker", "reply"), _text_rows, "[N]", "memory samples taken so far"),
     "objgraph": (("worker", "key", "value"), _value_rows, "[TYPE [N [DEPTH]]]", "object graph"),
+}
+
+# What it means that a worker's answer is empty; others cannot be.
+EMPTY = {
+    "active": "runs no task",
+    "reserved": "holds no task that waits to start",
+    "scheduled": "has no task that waits for its time",
+    "revoked": "knows of no revoked task",
+    "registered": "knows no task",
+    "active_queues": "takes from no queue",
+    "query_task": "has none of these tasks",
 }

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 import click
 
 from tq import errors
-from tqconsole.cli import exits
-from tqconsole.cli.options import Globals, global_options
+from tqconsole.cli import exits, omissions
+from tqconsole.cli.options import Globals, global_options, load_app
 
 __all__ = ["cli", "run"]
 
@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tasks": ("tasks", "List tasks: what workers hold, and what events tell."),
     "workers": ("workers", "List workers: who answers, and how they are."),
     "queues": ("queues", "List queues: what waits, and who takes from them."),
+    "flows": ("flows", "List chains, groups and chords, and how far they have come."),
     "failures": ("failures", "List what fails, grouped by cause."),
     "task": ("task", "Show one task: its result, and where it is."),
     "revoke": ("revoke", "Do not run tasks, by id or by filter."),
@@ -35,10 +36,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "call": ("call", "Send a task and print its id."),
     "result": ("result", "Print a task's result, waiting for it."),
     "dead": ("dead", "List, requeue and drop the messages that were given up."),
+    "watch": ("watch", "Wait until something is so, or fail: a gate for deployments."),
     "purge": ("purge", "Delete all waiting messages of the queues."),
+    "migrate": ("migrate", "Copy or move waiting messages to another broker."),
     "list": ("list", "List the bindings of queues and exchanges."),
     "report": ("report", "Print versions and settings, for a bug report."),
     "doctor": ("doctor", "Find what endangers tasks: broker, workers, settings."),
+    "acl": ("acl", "Print what a Redis user must be allowed: console, worker, producer."),
     "shell": ("shell", "Open a Python shell with the application and its tasks."),
     "completion": ("completion", "Print what makes a shell complete tq's commands."),
     "broker": ("broker", "Start, stop and inspect the embedded broker."),
@@ -70,6 +74,8 @@ class LazyGroup(click.Group):
         """Find the command, or suggest the nearest name."""
         name = args[0] if args else ""
         if name and not name.startswith("-") and self.get_command(ctx, name) is None:
+            if name in omissions.COMMANDS:
+                raise click.UsageError(f"tq has no '{name}': {omissions.COMMANDS[name]}", ctx)
             near = difflib.get_close_matches(name, [*COMMANDS, *ALIASES], n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             raise click.UsageError(f"No such command '{name}'.{hint}", ctx)
@@ -137,6 +143,20 @@ def cli(ctx: click.Context, /, **options: Any) -> None:
             raise click.UsageError(f"--workdir: {error}", ctx) from None
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
+    elif ctx.obj.app:
+        _add_user_options(ctx, ctx.invoked_subcommand)
+
+
+def _add_user_options(ctx: click.Context, name: str) -> None:
+    """Add the application's own options to a command, or to a group's, that has an application."""
+    named = cli.get_command(ctx, name)
+    commands = [named, *named.commands.values()] if isinstance(named, click.Group) else [named]
+    for command in commands:
+        if command is not None and any(param.name == "app" for param in command.params):
+            # Only where there is an application: most of the start-up time is its import.
+            from tqconsole.cli.user_options import add_user_options
+
+            ctx.call_on_close(add_user_options(command, load_app(ctx.obj)))
 
 
 def run(argv: Sequence[str]) -> int:
@@ -171,7 +191,12 @@ def exit_code_of(exc: errors.TQError) -> int:
 
 def _usage(exc: click.UsageError) -> int:
     command = exc.ctx.command_path if exc.ctx else "tq"
-    click.echo(f"{command}: {exc.format_message()}", err=True)
+    message = exc.format_message()
+    if isinstance(exc, click.NoSuchOption):
+        message = omissions.reason_for(command[3:], exc.option_name) or message
+        message = message if exc.option_name in message else f"{exc.option_name}: {message}"
+    # click spreads some messages over lines.
+    click.echo(f"{command}: {' '.join(message.split())}", err=True)
     if not isinstance(exc, click.exceptions.NoArgsIsHelpError):
         click.echo(f"Try '{command} --help'.", err=True)
     return exits.USAGE

@@ -146,6 +146,8 @@ class _Run:
     def _before(self) -> dict[str, str | None]:
         given = self._given
         options = {
+            # Where we are by now: what is shown can be pasted from anywhere.
+            "--workdir": str(Path.cwd()) if given.workdir else None,
             "-A": given.app,
             "-b": given.broker,
             "--result-backend": given.result_backend,

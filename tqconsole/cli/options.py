@@ -14,7 +14,17 @@ from tq.errors import ConfigError
 if TYPE_CHECKING:
     from tq import TQ
 
-__all__ = ["Globals", "app_options", "global_options", "load_app", "split_names"]
+__all__ = [
+    "LEVELS",
+    "Globals",
+    "app_options",
+    "global_options",
+    "load_app",
+    "some_names",
+    "split_names",
+]
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,6 +77,13 @@ _GLOBAL = [
     *_SHARED,
     click.option(
         "--workdir", type=click.Path(file_okay=False), help="Change to this folder first."
+    ),
+    click.option(
+        "--skip-checks",
+        is_flag=True,
+        envvar="SKIP_CHECKS",
+        expose_value=False,
+        help="Accepted as in Celery; tq runs no Django checks.",
     ),
     click.option(
         "--color",
@@ -138,6 +155,21 @@ def load_app(given: Globals, *, required: bool = False) -> "TQ":
     if given.result_backend:
         app.conf.result_backend = given.result_backend
     return app
+
+
+def some_names(
+    _ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Refuse a list of names without any: what is meant for some must not reach all.
+
+    An unset variable in a script is enough for that: `tq purge -f -Q "$QUEUES"`.
+
+    Raises:
+        BadParameter: There is no name in it.
+    """
+    if values and not split_names(values):
+        raise click.BadParameter("there is no name in it", param=param)
+    return values
 
 
 def split_names(values: tuple[str, ...]) -> list[str]:

@@ -5,14 +5,17 @@ import sys
 import click
 
 from tq.errors import CommandRefused
-from tqconsole.cli.options import Globals, app_options, load_app, split_names
+from tqconsole.cli.options import Globals, app_options, load_app, some_names, split_names
+from tqconsole.cli.trail import audited
 
 __all__ = ["command"]
 
 
 @click.command("purge", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-f", "--force", "-y", "--yes", "force", is_flag=True, help="Do not ask.")
-@click.option("-Q", "--queues", multiple=True, metavar="A,B", help="Only these queues.")
+@click.option(
+    "-Q", "--queues", multiple=True, metavar="A,B", callback=some_names, help="Only these queues."
+)
 @click.option("-X", "--exclude-queues", multiple=True, metavar="A,B", help="All but these queues.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and delete nothing.")
 @app_options
@@ -43,7 +46,10 @@ def command(
         )
         if not click.confirm("Purge?", default=False, err=True):
             raise CommandRefused("purge: not confirmed, nothing was deleted")
-    purged = sum(app.broker.purge(name) for name in names)
+    line = ["purge", "-Q", ",".join(names)]
+    with audited(app, line, "purge", {"queues": dict(depths)}) as act:
+        purged = sum(app.broker.purge(name) for name in names)
+        act.answered("broker", f"purged {_messages(purged)}")
     if purged:
         click.echo(f"Purged {_messages(purged)} from {_count(len(names), 'known task queue')}.")
     else:

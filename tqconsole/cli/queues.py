@@ -7,7 +7,7 @@ import click
 from tq.monitor import QueueInfo
 from tqconsole.cli import exits
 from tqconsole.cli.listening import Seen, for_option, listen
-from tqconsole.cli.options import Globals, app_options, load_app, split_names
+from tqconsole.cli.options import Globals, app_options, load_app, some_names, split_names
 from tqconsole.cli.output import Printer, output_options
 from tqconsole.cli.select import Choice, select_options, task_of
 
@@ -17,7 +17,9 @@ _COLUMNS = ("queue", "ready", "workers", "consumers")
 
 
 @click.command("queues", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-Q", "--queues", multiple=True, metavar="A,B", help="These queues too.")
+@click.option(
+    "-Q", "--queues", multiple=True, metavar="A,B", callback=some_names, help="These queues too."
+)
 @for_option
 @select_options
 @output_options

@@ -1,87 +1,20 @@
-"""Asking workers from the command line: who is asked, who answered, who did not."""
+"""Asking workers from the command line: which ones, for how long, with which arguments."""
 
-import difflib
 import fnmatch
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tq.errors import NoReplyError
-from tq.wire.command import Reply
-from tqconsole.cli import celery_text, exits
-from tqconsole.cli.options import split_names
-from tqconsole.cli.output import Printer, note
+from tqconsole.cli.answers import Answers, error_of
+from tqconsole.cli.options import some_names, split_names
+from tqconsole.cli.trail import audited
 
 if TYPE_CHECKING:
     from tq import TQ
 
-__all__ = [
-    "Answers",
-    "Row",
-    "ask",
-    "ask_unless_unknown",
-    "destinations",
-    "error_of",
-    "exit_code",
-    "keywords",
-    "print_answers",
-    "print_as_celery",
-    "print_timings",
-    "remote_options",
-]
-
-Row = dict[str, Any]
-
-
-@dataclass
-class Answers:
-    """The replies to one command.
-
-    Attributes:
-        expected: Who should have answered: the destinations, or whoever has a mailbox.
-        named: Whether `expected` was named by the user.
-        unknown: Destinations that no known worker matches.
-        timeout: Seconds that were waited at most.
-        absent: The broker says that nobody else was listening: who is missing is not there.
-        known: Who has a mailbox on the broker, as far as it can tell.
-        interrupted: The user did not want to wait any longer.
-    """
-
-    replies: list[Reply]
-    expected: list[str]
-    named: bool
-    timeout: float
-    unknown: list[str] = field(default_factory=list)
-    absent: bool = False
-    known: list[str] = field(default_factory=list)
-    interrupted: bool = False
-
-    def silence(self, name: str) -> str:
-        """Return why somebody did not answer, as far as that is known."""
-        if self.absent:
-            return f"not there: no worker of that name listens{self._hint(name)}"
-        return f"no reply in {self.timeout:g} s (busy, or another host's name?)"
-
-    def _hint(self, name: str) -> str:
-        """Suggest a worker of nearly that name, or of that name on another host."""
-        others = [node for node in self.known if node != name]
-        near = [node for node in others if "@" not in name and name in node.split("@")]
-        near = near or difflib.get_close_matches(name, others, n=1)
-        return f" (did you mean {near[0]}?)" if near else ""
-
-    @property
-    def missing(self) -> list[str]:
-        """Return who did not answer, in order."""
-        answered = {reply.node for reply in self.replies}
-        return [name for name in self.expected if name not in answered]
-
-    @property
-    def errors(self) -> list[Reply]:
-        """Return the replies that are errors."""
-        return [reply for reply in self.replies if error_of(reply.value) is not None]
+__all__ = ["ask", "check_known", "destinations", "keywords", "remote_options", "tell"]
 
 
 class _Seconds(click.FloatRange):
@@ -114,6 +47,7 @@ def remote_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "--destination",
         multiple=True,
         metavar="A,B",
+        callback=some_names,
         help="Only these workers; * globs.",
     )(function)
 
@@ -162,25 +96,47 @@ def ask(
     )
 
 
-def ask_unless_unknown(
+def tell(
     app: "TQ",
+    words: Sequence[str],
     method: str,
     arguments: dict[str, Any],
     destination: Sequence[str],
     timeout: float,
-    unknown: click.UsageError,
 ) -> Answers:
-    """Send a command that perhaps only the workers know; see `ask`.
+    """Send a command that changes something: as `ask` does, and written to the audit file.
+
+    Args:
+        app: Gives the broker.
+        words: The command line without `tq`.
+        method: The command.
+        arguments: Its arguments.
+        destination: As given with `-d`.
+        timeout: Seconds to wait; 0 waits for no reply.
 
     Raises:
-        UsageError: `unknown`, when everybody who answered says that there is no such command.
+        BrokerConnectionError: The broker does not answer.
     """
-    answers = ask(app, method, arguments, destination, timeout)
+    names, unknown = destinations(app, destination)
+    if destination and not names:
+        return Answers([], [], named=True, timeout=timeout, unknown=unknown)
+    with audited(app, words, method, arguments, destination=names or None, timeout=timeout) as act:
+        if timeout == 0:
+            app.control.mailbox.cast(method, arguments, destination=names or None)
+            return Answers([], names, bool(destination), timeout, unknown)
+        answers = ask(app, method, arguments, destination, timeout)
+        act.expect(answers.expected)
+        for reply in answers.replies:
+            act.answered(reply.node, reply.value, reply.elapsed)
+    return answers
+
+
+def check_known(answers: Answers, method: str, unknown: click.UsageError) -> None:
+    """Raise `unknown` when everybody who answered says that there is no such command."""
     refusal = repr(KeyError(method))
     errors = [error_of(reply.value) for reply in answers.replies]
     if errors and all(error == refusal for error in errors):
         raise unknown
-    return answers
 
 
 def keywords(name: str, words: Sequence[str], unknown: click.UsageError) -> dict[str, Any]:
@@ -224,121 +180,3 @@ def resolve(wanted: Sequence[str], known: Sequence[str]) -> tuple[list[str], lis
         else:
             names.append(name)
     return list(dict.fromkeys(names)), unknown
-
-
-def error_of(value: Any) -> str | None:
-    """Return the text of an error reply, or None."""
-    if isinstance(value, dict) and set(value) == {"error"}:
-        return str(value["error"])
-    return None
-
-
-def exit_code(answers: Answers, expect: str | None) -> int:
-    """Return the exit code that CONSOLE's table gives these answers.
-
-    Raises:
-        NoReplyError: Nobody answered.
-        UsageError: `--expect` makes no sense.
-    """
-    needed = _needed(answers, expect)
-    if answers.interrupted:
-        return exits.INTERRUPTED
-    if not answers.replies and needed:
-        if answers.absent and not answers.named:
-            raise NoReplyError("no worker is listening")
-        raise NoReplyError(f"no worker replied within {answers.timeout:g} s")
-    if answers.errors:
-        return exits.FAILED
-    if len(answers.replies) < needed or (answers.unknown and expect != "any"):
-        return exits.PARTIAL
-    return exits.OK
-
-
-def _needed(answers: Answers, expect: str | None) -> int:
-    if expect is None:
-        return len(answers.expected) if answers.named else 1
-    if expect == "all":
-        return max(1, len(answers.expected))
-    if expect == "any":
-        return 1
-    if expect.isdigit():
-        return int(expect)
-    raise click.UsageError(f"--expect is all, any or a number, not {expect!r}")
-
-
-def print_answers(
-    answers: Answers,
-    printer: Printer,
-    columns: Sequence[str],
-    rows: Callable[[Reply], list[Row]],
-    *,
-    quiet: bool,
-    choose: Callable[[list[Row]], list[Row]] | None = None,
-) -> None:
-    """Print the replies in the chosen form, and on stderr who is missing.
-
-    Args:
-        answers: The replies.
-        printer: The form.
-        columns: Columns of the table.
-        rows: Turns one reply that is no error into rows.
-        quiet: No notes.
-        choose: Chooses among the rows; then the JSON forms print rows too.
-    """
-    good = [reply for reply in answers.replies if error_of(reply.value) is None]
-    found = [row for reply in good for row in rows(reply)]
-    if choose is not None:
-        printer.rows(columns, choose(found))
-    elif printer.form == "json":
-        printer.value({reply.node: reply.value for reply in answers.replies})
-    elif printer.form == "jsonl":
-        for line in _lines(answers):
-            printer.line(line)
-    elif good:
-        printer.rows(columns, found)
-    for reply in answers.errors:
-        note(f"{reply.node}: error: {error_of(reply.value)}")
-    for name in answers.unknown:
-        note(f"{name}: no worker of that name is known")
-    for name in answers.missing:
-        if answers.named:
-            note(f"{name}: {answers.silence(name)}")
-    if answers.missing and answers.named:
-        note(f"{len(answers.replies)} of {len(answers.expected)} replied", quiet)
-
-
-def print_as_celery(answers: Answers, *, quiet: bool, body: bool = True, count: bool = True) -> int:
-    """Print the replies as Celery does, and return its exit code: 0 as soon as anybody answered."""
-    for reply in answers.replies:
-        click.echo(celery_text.block(reply, quiet=quiet, body=body))
-    if answers.interrupted:
-        return exits.INTERRUPTED
-    if not answers.replies:
-        note(celery_text.SILENCE)
-        return exits.UNAVAILABLE
-    if count:
-        click.echo(celery_text.count_line(len(answers.replies)))
-    return exits.OK
-
-
-def print_timings(answers: Answers) -> None:
-    """Say on stderr how long each answer took (`-v`)."""
-    for reply in sorted(answers.replies, key=lambda reply: reply.elapsed):
-        note(f"{reply.node}: {reply.elapsed * 1000:.1f} ms")
-    if answers.missing:
-        note(f"waited {answers.timeout:g} s for {', '.join(answers.missing)}")
-
-
-def _lines(answers: Answers) -> list[Row]:
-    lines: list[Row] = [
-        {
-            "worker": reply.node,
-            "ok": error_of(reply.value) is None,
-            "ms": round(reply.elapsed * 1000, 1),
-            "reply": reply.value,
-        }
-        for reply in answers.replies
-    ]
-    reason = "absent" if answers.absent else "no reply"
-    lines += [{"worker": name, "ok": False, "reason": reason} for name in answers.missing]
-    return lines

@@ -11,6 +11,7 @@ from tqconsole.cli.confirm import confirm, refuse_when_read_only, yes_option
 from tqconsole.cli.options import Globals, app_options, load_app
 from tqconsole.cli.remote import remote_options
 from tqconsole.cli.task import find_held, find_record
+from tqconsole.cli.trail import audited
 
 if TYPE_CHECKING:
     from tq import TQ
@@ -71,14 +72,19 @@ def command(
     refuse_when_read_only(given, "resend")
     confirm("resend", f"resend {task_id}{where}: {what}?", yes)
     options: dict[str, Any] = {"queue": queue or source.queue, "countdown": countdown}
-    sent = app.send_task(
-        source.name,
-        source.args,
-        source.kwargs,
-        root_id=source.root_id or task_id,
-        headers={RESEND_HEADER: task_id},
-        **{name: value for name, value in options.items() if value is not None},
-    )
+    options = {name: value for name, value in options.items() if value is not None}
+    line = ["resend", task_id, *(f"--{name}={value}" for name, value in options.items())]
+    act_on = {"task_id": task_id, "name": source.name, **options}
+    with audited(app, line, "resend", act_on) as act:
+        sent = app.send_task(
+            source.name,
+            source.args,
+            source.kwargs,
+            root_id=source.root_id or task_id,
+            headers={RESEND_HEADER: task_id},
+            **options,
+        )
+        act.answered("broker", f"sent as {sent.id}")
     click.echo(sent.id)
     return exits.OK
 

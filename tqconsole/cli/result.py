@@ -1,5 +1,6 @@
 """`tq result`."""
 
+import difflib
 import json
 from typing import Any
 
@@ -8,6 +9,7 @@ import click
 from tq.errors import TQError
 from tq.saferepr import safe_text
 from tqconsole.cli import exits
+from tqconsole.cli.durations import Duration
 from tqconsole.cli.main import leave
 from tqconsole.cli.options import Globals, app_options, load_app
 
@@ -18,7 +20,7 @@ __all__ = ["command"]
 @click.argument("task_id", metavar="ID")
 @click.option("-t", "--task", help="Name of the task, for its own backend.")
 @click.option("--traceback", is_flag=True, help="Print the traceback instead of the value.")
-@click.option("--timeout", type=float, help="Most seconds to wait; for ever by default.")
+@click.option("--timeout", type=Duration(), help="Most seconds to wait; for ever by default.")
 @click.option("-j", "--json", "as_json", is_flag=True, help="Print the whole record as JSON.")
 @app_options
 def command(
@@ -31,6 +33,10 @@ def command(
 ) -> None:
     """Print the result of task ID, waiting for it if it is not there yet."""
     app = load_app(given)
+    if task and task not in app.tasks:
+        near = difflib.get_close_matches(task, list(app.tasks), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise click.UsageError(f"--task: no task is called {task!r}{hint}")
     result = app.tasks[task].AsyncResult(task_id) if task else app.AsyncResult(task_id)
     value = result.get(timeout=timeout, propagate=False)
     if as_json:

@@ -1,17 +1,19 @@
 """`tq revoke`."""
 
-import signal as signals
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tqconsole.cli import exits
+from tqconsole.cli.answers import error_of, exit_code
 from tqconsole.cli.confirm import confirm, plural, refuse_when_read_only, yes_option
 from tqconsole.cli.listening import for_option, listen
 from tqconsole.cli.options import Globals, app_options, load_app
 from tqconsole.cli.output import note
-from tqconsole.cli.remote import ask, error_of, exit_code, print_timings, remote_options
+from tqconsole.cli.remote import remote_options, tell
+from tqconsole.cli.replies import print_timings
 from tqconsole.cli.select import read_filter, where_option
+from tqconsole.cli.signal_names import signal_name
 
 if TYPE_CHECKING:
     from tq import TQ
@@ -49,7 +51,7 @@ def command(
     """
     if bool(ids) == bool(where):
         raise click.UsageError("which tasks? Give ids or --where, not both")
-    signal = _signal_name(terminate)
+    signal = signal_name("--terminate", terminate) if terminate is not None else None
     test = read_filter(where).test
     app = load_app(given)
     if where:
@@ -71,12 +73,15 @@ def command(
     refuse_when_read_only(given, "revoke")
     if where or signal:
         confirm("revoke", f"{verb} {plural(len(chosen), 'task')} on {app.broker.url}?", yes)
-    return _send(app, given, chosen, signal, destination, timeout, expect)
+    chosen_by = ["--where", where] if where else []
+    line = ["revoke", *chosen_by, *(["--terminate", signal] if signal else [])]
+    return _send(app, given, line, chosen, signal, destination, timeout, expect)
 
 
 def _send(
     app: "TQ",
     given: Globals,
+    line: list[str],
     ids: list[str],
     signal: str | None,
     destination: tuple[str, ...],
@@ -88,7 +93,8 @@ def _send(
     arguments: dict[str, Any] = {"terminate": signal is not None, "signal": signal or "SIGTERM"}
     for start in range(0, len(ids), _BATCH):
         chunk = ids[start : start + _BATCH]
-        answers = ask(app, "revoke", {"task_id": chunk, **arguments}, destination, timeout)
+        command = {"task_id": chunk, **arguments}
+        answers = tell(app, line, "revoke", command, destination, timeout)
         if given.verbose:
             print_timings(answers)
         worst = max(worst, exit_code(answers, expect))
@@ -100,20 +106,3 @@ def _send(
         listed = ",".join(chunk[:20]) + more
         click.echo(f"{done} {plural(len(chunk), 'task')} on {nodes or 'nobody'}: {listed}")
     return worst
-
-
-def _signal_name(text: str | None) -> str | None:
-    """Return a signal's full name: `KILL`, `SIGKILL` and `9` mean the same.
-
-    Raises:
-        UsageError: There is none of that name.
-    """
-    if text is None:
-        return None
-    try:
-        if text.isdigit():
-            return signals.Signals(int(text)).name
-        name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
-        return signals.Signals[name].name
-    except (KeyError, ValueError):
-        raise click.UsageError(f"--terminate: there is no signal {text!r}") from None

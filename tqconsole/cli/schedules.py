@@ -6,20 +6,27 @@ from datetime import UTC, datetime
 import click
 
 from tqconsole.cli import exits
+from tqconsole.cli.moments import span
 from tqconsole.cli.options import Globals, app_options, load_app
 from tqconsole.cli.output import Printer, note, output_options
 
 __all__ = ["command"]
 
 _COLUMNS = ("name", "schedule", "next", "last", "runs", "task")
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 @click.command("schedules", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-s", "--schedule", metavar="PATH", help="Beat's file, where Redis does not tell.")
+@click.option("-S", "--scheduler", metavar="CLASS", help="Scheduler class of your own.")
 @output_options
 @app_options
-def command(given: Globals, schedule: str | None, output: str | None, as_json: bool) -> int:
+def command(
+    given: Globals,
+    schedule: str | None,
+    scheduler: str | None,
+    output: str | None,
+    as_json: bool,
+) -> int:
     """List periodic tasks: when they are due next, when they ran last, how often.
 
     On Redis and Valkey this is what the beat that leads has done; elsewhere beat's file is read.
@@ -29,7 +36,7 @@ def command(given: Globals, schedule: str | None, output: str | None, as_json: b
     app = load_app(given, required=True)
     app.import_default_modules()
     now = time.time()
-    found = overview(app, now, schedule)
+    found = overview(app, now, schedule, scheduler)
     rows = []
     for row in found.rows:
         late = row.next_due is not None and now - row.next_due > LATE
@@ -58,23 +65,12 @@ def _until(moment: float | None, now: float, late: bool) -> str:
     if moment is None:
         return "never"
     if late:
-        return f"LATE {_length(now - moment)}"
-    return f"in {_length(max(0.0, moment - now))}"
+        return f"LATE {span(now - moment)}"
+    return f"in {span(moment - now)}"
 
 
 def _since(moment: float | None, now: float) -> str:
-    return "never" if moment is None else f"{_length(max(0.0, now - moment))} ago"
-
-
-def _length(seconds: float) -> str:
-    """Return a time span in its two largest units: `3 h 12 min`."""
-    left = round(seconds)
-    parts: list[str] = []
-    for size, unit in _UNITS:
-        count, left = divmod(left, size)
-        if count or parts:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2]) or "0 s"
+    return "never" if moment is None else f"{span(now - moment)} ago"
 
 
 def _iso(moment: float | None) -> str | None:

@@ -24,7 +24,7 @@ def select_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options; the command gets them as one `Choice` named `choice`."""
 
     def wrapped(*args: Any, **options: Any) -> Any:
-        names = ("where", "fields", "sort", "limit", "fail_empty")
+        names = ("where", "since", "until", "fields", "sort", "limit", "fail_empty")
         choice = Choice(**{name: options.pop(name) for name in names})
         return function(*args, choice=choice, **options)
 
@@ -36,14 +36,18 @@ def select_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--limit", type=click.IntRange(min=1), help="Most rows."),
         click.option("--sort", metavar="FIELD", help="Sort by this field; -FIELD for descending."),
         click.option("--fields", metavar="A,B", help="Only these fields, in this order."),
+        click.option("--until", metavar="TIME", help="Only of tasks whose last news is older."),
+        click.option(
+            "--since", metavar="TIME", help="Only of tasks with news since: 14:05, -15m, ISO 8601."
+        ),
         where_option,
     ):
         wrapped = option(wrapped)
     return wrapped
 
 
-def read_filter(text: str | None) -> Filter:
-    """Read `--where`.
+def read_filter(text: str | None, option: str = "--where") -> Filter:
+    """Read a filter that was given with an option.
 
     Raises:
         UsageError: It cannot be read; the message says where.
@@ -52,7 +56,7 @@ def read_filter(text: str | None) -> Filter:
         return parse(text or "")
     except FilterError as error:
         place = f"column {error.column + 1} of {text!r}"
-        raise click.UsageError(f"--where: {error.reason} ({place})") from None
+        raise click.UsageError(f"{option}: {error.reason} ({place})") from None
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Choice:
     """What the user wants to see of some rows."""
 
     where: str | None = None
+    since: str | None = None
+    until: str | None = None
     fields: str | None = None
     sort: str | None = None
     limit: int | None = None
@@ -68,7 +74,7 @@ class Choice:
     @property
     def given(self) -> bool:
         """Whether rows are to be chosen at all."""
-        return any((self.where, self.fields, self.sort, self.limit))
+        return any((self.where, self.since, self.until, self.fields, self.sort, self.limit))
 
     @property
     def filter(self) -> Filter:
@@ -77,7 +83,13 @@ class Choice:
         Raises:
             UsageError: It cannot be read.
         """
-        return read_filter(self.where)
+        moments = [("since", self.since), ("until", self.until)]
+        for option, text in moments:
+            if text is not None:
+                read_filter(f'{option}:"{text}"', f"--{option}")
+        terms = [f"({self.where})"] if self.where else []
+        read_filter(self.where)  # by itself, so that an error names its own column
+        return read_filter(" ".join([*terms, *(f'{o}:"{t}"' for o, t in moments if t is not None)]))
 
     def arranged(self, rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
         """Return the rows sorted, cut to `--limit` and, with `--fields`, to these fields.
@@ -136,6 +148,7 @@ def task_of(row: Row) -> TaskInfo:
         uuid=str(row.get("id") or row.get("worker") or row.get("queue") or ""),
         state=str(row.get("state") or row.get("status") or ("STARTED" if began else "RECEIVED")),
         started=began if isinstance(began, int | float) else None,
+        timestamp=began if isinstance(began, int | float) else None,
         result=_text(row.get("reply") or row.get("value") or row.get("task")),
         **text,
     )

@@ -3,17 +3,11 @@
 import click
 
 from tq.wire.command import Reply
+from tqconsole.cli.answers import exit_code
 from tqconsole.cli.options import Globals, app_options, load_app
 from tqconsole.cli.output import Printer, note, worker_output_options
-from tqconsole.cli.remote import (
-    Row,
-    ask,
-    exit_code,
-    print_answers,
-    print_as_celery,
-    print_timings,
-    remote_options,
-)
+from tqconsole.cli.remote import ask, remote_options
+from tqconsole.cli.replies import Row, print_answers, print_as_celery, print_timings
 
 __all__ = ["command"]
 

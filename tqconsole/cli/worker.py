@@ -8,11 +8,9 @@ import click
 
 from tq.errors import ConfigError
 from tqconsole.cli.daemon import daemon_options, default_logfile, launch, node_name
-from tqconsole.cli.options import Globals, app_options, load_app
+from tqconsole.cli.options import LEVELS, Globals, app_options, load_app
 
 __all__ = ["command"]
-
-_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL"]
 
 
 class _Concurrency(click.ParamType[Any]):
@@ -65,7 +63,7 @@ _SECONDS = click.FloatRange(min=0, min_open=True, max=1e9)
 @click.option(
     "-l",
     "--loglevel",
-    type=click.Choice(_LEVELS, case_sensitive=False),
+    type=click.Choice(LEVELS, case_sensitive=False),
     default="WARNING",
     show_default=True,
 )
@@ -98,7 +96,15 @@ _SECONDS = click.FloatRange(min=0, min_open=True, max=1e9)
 @click.option("-D", "--detach", is_flag=True, help="Run in the background.")
 @click.option("--pidfile", metavar="PATH", help="Write the process id here; %n %h %p expand.")
 @click.option("-B", "--beat", is_flag=True, help="Send periodic tasks too, as `tq beat` does.")
-@click.option("-s", "--schedule", metavar="PATH", help="File of beat's progress, with -B.")
+@click.option(
+    "-s",
+    "--schedule",
+    "--schedule-filename",
+    "schedule",
+    metavar="PATH",
+    help="File of beat's progress, with -B.",
+)
+@click.option("--scheduler", metavar="CLASS", help="Scheduler class of your own, with -B.")
 @click.option("-S", "--statedb", metavar="PATH", help="Keep revoked ids here.")
 @click.option("--without-gossip", is_flag=True, help="Do not listen to other workers.")
 @click.option("--without-mingle", is_flag=True, help="Do not ask other workers at start.")
@@ -140,9 +146,10 @@ def _work(
     from tq import signals
     from tq.worker import Worker
 
-    beat, schedule = options.pop("beat"), options.pop("schedule")
-    if schedule and not beat:
-        raise ConfigError("--schedule is for the embedded beat: give --beat too")
+    beat = options.pop("beat")
+    own = {"schedule_filename": options.pop("schedule"), "scheduler": options.pop("scheduler")}
+    if any(own.values()) and not beat:
+        raise ConfigError("--schedule and --scheduler are for the embedded beat: give --beat too")
     app = load_app(given, required=True)
     worker = Worker(app, loglevel=loglevel, no_color=given.no_color, **options)
     worker.restart_folder = _start_folder(given.workdir)
@@ -150,7 +157,7 @@ def _work(
         from tq.beat import Service  # only with -B
 
         # Last, so that the pool's processes exist before its thread does.
-        worker.services.append(Service(app, schedule_filename=schedule, embedded=True))
+        worker.services.append(Service(app, **own, embedded=True))
 
     def tell(**_signal: Any) -> None:
         on_ready()

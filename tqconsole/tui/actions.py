@@ -15,19 +15,38 @@ SCREENS: tuple[tuple[str, str, str, str], ...] = (
     ("3", "workers", "Work", "Workers"),
     ("4", "queues", "Queu", "Queues"),
     ("5", "failures", "Fail", "Failures"),
+    ("6", "schedules", "Sched", "Schedules"),
+    ("7", "flows", "Flow", "Flows"),
+    ("8", "events", "Event", "Events"),
     ("9", "log", "Log", "Control log"),
 )
 
-LISTS = frozenset({"overview", "tasks", "workers", "queues", "failures", "log"})
+LISTS = frozenset(
+    {"overview", "tasks", "workers", "queues", "failures", "schedules", "flows", "flow", "events"}
+    | {"log"}
+)
 TASKS = frozenset({"tasks"})
 TASKISH = frozenset({"tasks", "task"})
 WORKERS = frozenset({"workers"})
-SORTED = frozenset({"tasks", "workers", "queues", "failures"})
-PANES = frozenset({"overview", "worker"})
+QUEUEISH = frozenset({"queues", "queue"})
+SORTED = frozenset({"tasks", "workers", "queues", "failures", "flows"})
+PANES = frozenset({"overview", "worker", "schedules"})
 COPIED = frozenset(
-    {"overview", "tasks", "task", "workers", "worker", "queues", "failures", "replies", "log"}
+    {
+        "overview",
+        "tasks",
+        "task",
+        "workers",
+        "worker",
+        "queues",
+        "queue",
+        "failures",
+        "replies",
+        "log",
+    }
+    | {"schedules", "flows", "flow", "events", "event"}
 )
-PAGERS = frozenset({"task", "help", "worker", "replies"})
+PAGERS = frozenset({"task", "help", "worker", "replies", "event", "queue"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +119,15 @@ ACTIONS: tuple[Action, ...] = (
         frozenset({"workers", "worker"}),
         footer=3,
     ),
+    Action(
+        "queue_tasks",
+        ("t",),
+        "its tasks",
+        "Show the tasks of the queue under the cursor.",
+        QUEUEISH,
+        footer=3,
+    ),
+    Action("more", ("m",), "more", "Show more messages.", frozenset({"queue"}), footer=4),
     Action("failure_group", ("x",), "failure group", "Go to the group of this failure.", TASKISH),
     Action("next_pane", ("tab",), "next part", "Go to the next part.", PANES, footer=4),
     # find
@@ -108,7 +136,7 @@ ACTIONS: tuple[Action, ...] = (
         ("slash",),
         "filter",
         "Show only what matches; applied while you type.",
-        frozenset({"tasks", "workers"}),
+        frozenset({"tasks", "workers", "flows", "events"}),
         footer=2,
     ),
     Action("find", ("slash", "ctrl+f"), "find", "Find a text on this page.", PAGERS, footer=2),
@@ -116,7 +144,14 @@ ACTIONS: tuple[Action, ...] = (
     Action("find_previous", ("N",), "previous match", "Go to the match before.", PAGERS),
     # view
     Action("pause", ("p",), "pause", "Freeze the view; capture goes on.", footer=5),
-    Action("follow", ("f",), "follow", "Stay with the newest tasks.", TASKS, footer=9),
+    Action(
+        "follow",
+        ("f",),
+        "follow",
+        "Stay with the newest rows, or hold what is shown.",
+        frozenset({"tasks", "events"}),
+        footer=9,
+    ),
     Action(
         "sort",
         ("s",),
@@ -131,7 +166,7 @@ ACTIONS: tuple[Action, ...] = (
         ("full_stop",),
         "hide finished",
         "Leave out what is over.",
-        TASKS,
+        frozenset({"tasks", "flows"}),
         footer=24,
     ),
     Action(
@@ -141,6 +176,14 @@ ACTIONS: tuple[Action, ...] = (
         "Leave out those that said good-bye.",
         WORKERS,
         footer=24,
+    ),
+    Action(
+        "fold_workers",
+        ("f",),
+        "fold",
+        "Show the workers of a host or a deployment as one row; enter opens it.",
+        WORKERS,
+        footer=23,
     ),
     Action(
         "preview",
@@ -155,10 +198,64 @@ ACTIONS: tuple[Action, ...] = (
         ("t",),
         "traceback",
         "Open the task at its traceback.",
-        frozenset({"tasks", "failures"}),
+        frozenset({"tasks", "failures", "flow"}),
         footer=3,
     ),
-    Action("times", ("ctrl+t",), "times", "Show ages, local times or UTC.", frozenset({"tasks"})),
+    Action(
+        "times",
+        ("ctrl+t",),
+        "times",
+        "Show ages, local times or UTC.",
+        frozenset({"tasks", "schedules", "events"}),
+    ),
+    Action(
+        "hide_beats",
+        ("full_stop",),
+        "hide heartbeats",
+        "Leave out heartbeats.",
+        frozenset({"events"}),
+        footer=24,
+    ),
+    Action(
+        "culprit",
+        ("x",),
+        "what holds it up",
+        "Go to the task that failed, or that all others wait for.",
+        frozenset({"flow"}),
+        footer=4,
+    ),
+    Action(
+        "fold_flow",
+        ("f",),
+        "fold",
+        "Fold parts that are alike, or show them all.",
+        frozenset({"flow"}),
+        footer=9,
+    ),
+    Action(
+        "flow",
+        ("u",),
+        "flow",
+        "Show the flow that the task belongs to: parent, children, group.",
+        TASKISH | {"schedules"},
+        footer=32,
+    ),
+    Action(
+        "only_type",
+        ("x",),
+        "only this type",
+        "Show only events of this type; again shows all.",
+        frozenset({"events"}),
+        footer=10,
+    ),
+    Action(
+        "subject",
+        ("t",),
+        "its task",
+        "Open the task or the worker that the event is about.",
+        frozenset({"events", "event"}),
+        footer=3,
+    ),
     Action(
         "result", ("r",), "result", "Open the task at its arguments and result.", TASKS, footer=10
     ),
@@ -203,6 +300,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("palette", ("ctrl+p",), "palette", "Find an action by name."),
     Action("help", ("question_mark",), "help", "The keys of this screen.", footer=6),
     Action("theme", (), "theme", "Next colour theme."),
+    Action("slowest", (), "slowest", "The tasks that ran longest, or run longest now."),
+    Action("stuck", (), "stuck", "Tasks that a worker or a queue holds for minutes."),
+    Action("unreceived", (), "unreceived", "Tasks sent and not received, the oldest first."),
     # replies
     Action(
         "ask_again",
@@ -213,7 +313,24 @@ ACTIONS: tuple[Action, ...] = (
         footer=2,
     ),
     # acts on tasks
-    Action("revoke", ("C", "c"), "revoke", "Tell workers not to run the task.", TASKISH, 1, 50),
+    Action(
+        "resend",
+        ("R",),
+        "resend",
+        "Send the task, the marked tasks or the group's failed tasks again, under new ids.",
+        TASKISH | {"failures"},
+        1,
+        50,
+    ),
+    Action(
+        "revoke",
+        ("C", "c"),
+        "revoke",
+        "Tell workers not to run the task.",
+        TASKISH | {"schedules"},
+        1,
+        50,
+    ),
     Action(
         "terminate", ("X",), "terminate", "Kill the process that runs the task.", TASKISH, 2, 51
     ),
@@ -226,13 +343,26 @@ ACTIONS: tuple[Action, ...] = (
         1,
         52,
     ),
+    # acts on queues
+    Action(
+        "hold",
+        ("H",),
+        "hold/resume",
+        "Tell the queue's workers to take no more from it; again tells them to go on.",
+        QUEUEISH,
+        2,
+        50,
+    ),
+    Action("purge", ("P",), "purge", "Delete what waits in the queue.", QUEUEISH, 3, 51),
     # acts on workers
     Action("ping", ("I",), "ping", "Ask the worker whether it lives.", WORKERS, 0, 50),
     Action("grow", ("plus",), "grow", "Add a slot to the worker's pool.", WORKERS, 1, 51),
     Action(
         "shrink", ("underscore",), "shrink", "Remove a slot from the worker's pool.", WORKERS, 1, 52
     ),
-    Action("events", ("V",), "events on", "Tell the worker to send task events.", WORKERS, 2, 53),
+    Action(
+        "enable_events", ("V",), "events on", "Tell the worker to send task events.", WORKERS, 2, 53
+    ),
     Action(
         "shutdown", ("K",), "shutdown", "Stop the worker after the tasks it runs.", WORKERS, 2, 54
     ),

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,18 +14,24 @@ from tqconsole.tui.actions import SCREENS, available
 from tqconsole.tui.audit import Audit
 from tqconsole.tui.commands import CommandError, parse_command
 from tqconsole.tui.config import ConsoleConfig
+from tqconsole.tui.model.acts import control_act, is_protected
 from tqconsole.tui.model.equivalents import control_line
-from tqconsole.tui.model.format import glyphs
+from tqconsole.tui.model.format import duration, glyphs
 from tqconsole.tui.model.insight import Insight
 from tqconsole.tui.model.sent import SentCommand
 from tqconsole.tui.screens.base import ConsoleScreen, ListScreen
-from tqconsole.tui.screens.confirm import Confirmation, ConfirmScreen
 from tqconsole.tui.screens.control_log import ControlLogScreen
+from tqconsole.tui.screens.events import EventsScreen
 from tqconsole.tui.screens.failures import FailuresScreen
+from tqconsole.tui.screens.flow_detail import FlowScreen
+from tqconsole.tui.screens.flows import FlowsScreen
 from tqconsole.tui.screens.help import HelpScreen
 from tqconsole.tui.screens.overview import OverviewScreen
+from tqconsole.tui.screens.queue_detail import QueueScreen
 from tqconsole.tui.screens.queues import QueuesScreen
 from tqconsole.tui.screens.replies import RepliesScreen
+from tqconsole.tui.screens.schedules import SchedulesScreen
+from tqconsole.tui.screens.task_acts import TaskActs
 from tqconsole.tui.screens.task_detail import TaskScreen
 from tqconsole.tui.screens.tasks import TasksScreen
 from tqconsole.tui.screens.worker_detail import WorkerScreen
@@ -41,7 +47,7 @@ _SLOW_FRAME = 0.040  # seconds of drawing beyond which the frame rate is halved
 _HISTORY = 50
 
 
-class ConsoleApp(App[int]):
+class ConsoleApp(Acting):
     """Shows a `Source`. Owned by the event loop.
 
     Attributes:
@@ -112,6 +118,9 @@ class ConsoleApp(App[int]):
             "workers": WorkersScreen(self),
             "queues": QueuesScreen(self),
             "failures": FailuresScreen(self),
+            "schedules": SchedulesScreen(self),
+            "flows": FlowsScreen(self),
+            "events": EventsScreen(self),
             "log": ControlLogScreen(self),
         }
         for name, screen in self._screens.items():
@@ -140,7 +149,7 @@ class ConsoleApp(App[int]):
         self.now = self._clock()
         source = self.source
         source.drain(self.now)
-        self.insight.update(source.state, source.queues, source.link, self.now)
+        self.insight.update(source.state, source.queues, source.link, self.now, source.facts)
         self.audit.update(self.now)
         # a window in front leaves the screen below in sight, so that goes on too
         for screen in reversed(self.screen_stack):
@@ -224,6 +233,15 @@ class ConsoleApp(App[int]):
         if isinstance(screen, ConsoleScreen) and screen.key != "help":
             self.push_screen(HelpScreen(self, screen.key))
 
+    def do_flow(self) -> None:
+        """Show the flow of the task that the screen of the moment is about."""
+        screen = self.screen
+        task = screen.current() if isinstance(screen, TaskActs) else None
+        if task is not None:
+            self.push_screen(FlowScreen(self, task.uuid, task.uuid))
+        else:
+            self._say("no task chosen: j or a click chooses one")
+
     def do_theme(self) -> None:
         """Switch between the dark and the light theme."""
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
@@ -284,43 +302,18 @@ class ConsoleApp(App[int]):
             if command.rest:
                 self._filter(command.screen, command.rest)
         elif command.control is not None:
-            self._control(*command.control)
+            self.command(*command.control)
+        elif command.unlock is not None:
+            self.unlock(*command.unlock)
         elif command.action is not None and not self.perform(command.action.name):
             self._say(f"{command.action.name} is not for this screen")
 
-    def _control(
-        self, method: str, arguments: Mapping[str, Any], destination: list[str] | None
-    ) -> None:
-        """Send a typed control command; one that changes anything asks in a window first."""
-        if method in READS or self.source.read_only:  # the source refuses the rest by itself
-            self.act(method, arguments, destination)
-            return
-        nodes = self.source.expected(destination)
-        words = [f"{name}={value}" for name, value in arguments.items()]
-        asked = Confirmation(
-            title=f"{method} on {len(nodes)} workers",
-            context=self.source.context,
-            lines=(
-                ("command", method),
-                ("arguments", "  ".join(words) or "none"),
-                ("workers", "  ".join(nodes) or "none known"),
-            ),
-            effect=("It is sent to these workers as typed, and is not undone by leaving.",),
-            equivalent=control_line(method, arguments, destination),
-            word=method,
-        )
-
-        def decided(yes: bool | None) -> None:
-            if yes:
-                self.act(method, arguments, destination)
-            else:
-                self._say("cancelled, nothing was sent", "muted")
-
-        self.push_screen(ConfirmScreen(asked, self.palette, self.symbols), decided)
-
     def _filter(self, screen: str, text: str) -> None:
+        shown = self._screens[screen]
         if screen == "tasks":
             self.show_tasks(text)
+        elif isinstance(shown, FlowsScreen | EventsScreen):
+            shown.try_filter(text)
 
     def _refocus(self) -> None:
         screen = self.screen
@@ -380,6 +373,10 @@ class ConsoleApp(App[int]):
         """Open a worker."""
         self.push_screen(WorkerScreen(self, hostname))
 
+    def open_queue(self, name: str) -> None:
+        """Open a queue."""
+        self.push_screen(QueueScreen(self, name))
+
     def show_row(self, screen: str, key: str) -> None:
         """Go to a numbered screen with the cursor on a row."""
         self.show_screen(screen)
@@ -401,24 +398,25 @@ class ConsoleApp(App[int]):
                 tasks.note.text.strip() if tasks.note else "that filter cannot be read", "error"
             )
 
-    # Acting
+    def do_slowest(self) -> None:
+        """List the tasks that ran longest, or run longest now."""
+        self._list_tasks("", "run", False)
 
-    def act(
-        self, method: str, arguments: Mapping[str, Any], destination: Sequence[str] | None
-    ) -> None:
-        """Send a command and show who answers."""
-        try:
-            sent = self.source.send(method, arguments, destination)
-        except TQError as error:
-            line = control_line(method, arguments, destination)
-            self.audit.refused(self.source.context, line, str(error), self.now)
-            self._say(f"{line}: {error}", "error")
-            return
-        if method not in READS:
-            self.audit.sent(self.source.context, sent)
-        self.open_replies(sent)
-        if self.audit.error is not None:
-            self._say(self.audit.error, "error")
+    def do_stuck(self) -> None:
+        """List the tasks that wait for minutes, the oldest first."""
+        self._list_tasks("is:stuck", "age", True)
+
+    def do_unreceived(self) -> None:
+        """List the tasks that were sent and that nobody received, the oldest first."""
+        self._list_tasks("state:sent,stale", "age", True)
+
+    def _list_tasks(self, filter_text: str, sort: str, reverse: bool) -> None:
+        tasks = self._screens["tasks"]
+        assert isinstance(tasks, TasksScreen)
+        tasks.rows.sort, tasks.rows.reverse = sort, reverse
+        self.show_tasks(filter_text)
+
+    # Acting
 
     def copy_text(self, text: str, what: str) -> None:
         """Give a text to the terminal's clipboard."""

@@ -72,6 +72,18 @@ class Audit:
         }
         self._write(context, line)
 
+    def unlocked(self, context: str, seconds: float, reason: str, now: float) -> None:
+        """Write that acts were allowed in a protected context, and why."""
+        line = {
+            "event": "unlocked",
+            "at": _iso(now),
+            "user": _user(),
+            "context": context,
+            "seconds": seconds,
+            "reason": reason,
+        }
+        self._write(context, line)
+
     def update(self, now: float, *, last: bool = False) -> None:
         """Write the answers of commands that nobody is waited for any more; all if `last`."""
         still: list[tuple[str, SentCommand]] = []

@@ -18,6 +18,7 @@ class ConsoleConfig:
         frames: Most frames per second.
         context_colours: Colour of the header's block, by context.
         saved_filters: Texts of saved filters by name.
+        protected: Patterns of contexts in which acts need unlocking and the context's name.
         clipboard: Whether `y` may use the terminal's clipboard (OSC 52).
     """
 
@@ -28,4 +29,5 @@ class ConsoleConfig:
     frames: int = 10
     context_colours: Mapping[str, str] = field(default_factory=dict)
     saved_filters: Mapping[str, str] = field(default_factory=dict)
+    protected: tuple[str, ...] = ("*prod*",)
     clipboard: bool = True

@@ -1,7 +1,7 @@
 """Writes what a screen shows to a file, one JSON object a line."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tqconsole.tui.model.sent import SentCommand
 
 __all__ = ["record_of", "write_rows"]
 
-_TEXTS = ("args", "kwargs", "result")
+_TEXTS = ("args", "kwargs", "result", "exception", "traceback")
 
 
 def write_rows(path: Path, rows: Sequence[object]) -> int:
@@ -55,12 +55,15 @@ def record_of(row: object) -> dict[str, Any]:
         place = None if row.frame is None else f"{row.frame.path}:{row.frame.line}"
         return {
             **record,
+            "message": masked(row.message),
             "frame": place,
             "samples": list(row.samples),
             "workers": sorted(row.workers),
         }
     if isinstance(row, SentCommand):
         return {**asdict(row), "equivalent": masked(row.equivalent)}
+    if isinstance(row, Mapping):
+        return dict(row)
     if is_dataclass(row) and not isinstance(row, type):
         return asdict(row)
     raise TypeError(f"{type(row).__name__} cannot be exported")

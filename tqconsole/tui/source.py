@@ -1,10 +1,14 @@
 """Where the console's data comes from; the only module that calls tq beyond its data classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from tq.monitor import ClusterState
-from tqconsole.tui.model.facts import LinkState, QueueFacts, WorkerFacts
+from tq.monitor import ClusterState, TaskInfo, WaitingTask
+from tqconsole.tui.model.event_log import EventLog
+from tqconsole.tui.model.facts import LinkState, QueueFacts, TimeLimit, WorkerFacts
+from tqconsole.tui.model.lineage import LineageBook
+from tqconsole.tui.model.resending import Resend, Verdict
+from tqconsole.tui.model.schedule_book import ScheduleBook
 from tqconsole.tui.model.sent import SentCommand
 
 __all__ = ["READS", "Source"]
@@ -44,6 +48,21 @@ class Source(Protocol):
         ...
 
     @property
+    def events(self) -> EventLog:
+        """The newest events themselves."""
+        ...
+
+    @property
+    def lineage(self) -> LineageBook:
+        """What results told of how tasks belong together."""
+        ...
+
+    @property
+    def schedules(self) -> ScheduleBook:
+        """What waits for its time, as of the last look."""
+        ...
+
+    @property
     def link(self) -> LinkState:
         """The connection to the broker."""
         ...
@@ -51,6 +70,11 @@ class Source(Protocol):
     @property
     def queues(self) -> Sequence[QueueFacts]:
         """The broker's queues, by name."""
+        ...
+
+    @property
+    def limits(self) -> Mapping[str, TimeLimit]:
+        """The time limits that workers registered, by task name."""
         ...
 
     @property
@@ -78,6 +102,14 @@ class Source(Protocol):
         """Return what a worker said of itself when last asked."""
         ...
 
+    def read_lineage(self, tasks: Sequence[str], groups: Sequence[str]) -> None:
+        """Read the results of finished tasks, and how far chords are, into `lineage`."""
+        ...
+
+    def read_schedules(self) -> None:
+        """Look into `schedules` again."""
+        ...
+
     def refresh(self) -> None:
         """Ask the workers and the broker again now."""
         ...
@@ -95,6 +127,42 @@ class Source(Protocol):
 
         Raises:
             CommandRefused: The source is read-only, and the command changes something.
+        """
+        ...
+
+    def purge(self, queue: str) -> SentCommand:
+        """Delete the messages that wait in a queue; the answer appears in what is returned.
+
+        Raises:
+            CommandRefused: The source is read-only.
+            BrokerConnectionError: There is no connection.
+        """
+        ...
+
+    def peek(
+        self, queue: str, limit: int, done: Callable[[Sequence[WaitingTask] | str], None]
+    ) -> None:
+        """Read the messages that come next in a queue, and leave them there.
+
+        Args:
+            queue: Its name.
+            limit: Most messages.
+            done: Called by `drain` with them, or with why none can be shown.
+        """
+        ...
+
+    def find_calls(
+        self, tasks: Sequence[TaskInfo], done: Callable[[Sequence[Verdict]], None]
+    ) -> None:
+        """Find out which tasks can be sent again; `drain` calls `done` with a verdict on each."""
+        ...
+
+    def resend(self, calls: Sequence[Resend]) -> SentCommand:
+        """Send calls again under new ids; the answers appear in what is returned.
+
+        Raises:
+            CommandRefused: The source is read-only.
+            BrokerConnectionError: There is no connection.
         """
         ...
 

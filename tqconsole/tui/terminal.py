@@ -1,10 +1,13 @@
 """Runs the application in the terminal, and gives the terminal back whatever happens."""
 
 import os
+import select
 import signal
 import sys
+import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -20,12 +23,14 @@ _SIGNALS = tuple(
     if (number := getattr(signal, name, None)) is not None
 )  # fmt: skip
 
+_LOOK = 1.0  # seconds until the watching thread notices that the console has ended
+
 
 def run_console(source: Source, config: ConsoleConfig) -> int:
     """Show the console until the user leaves; returns the exit code.
 
     A crash is written to a file and named in one line; the terminal is restored first. TERM, HUP
-    and INT leave with 128 plus their number.
+    and INT leave with 128 plus their number; so does a terminal that is gone, as if by HUP.
     """
     app = ConsoleApp(source, config)
     caught: list[int] = []
@@ -34,10 +39,17 @@ def run_console(source: Source, config: ConsoleConfig) -> int:
         caught.append(number)
         app.call_from_signal(128 + number)
 
+    def hung_up() -> None:
+        caught[:] = caught or [signal.SIGHUP]
+        app.call_from_signal(128 + signal.SIGHUP)
+
     before = {number: signal.signal(number, leave) for number in _SIGNALS}
+    ended = threading.Event()
+    threading.Thread(target=_watch, args=(ended, hung_up), name="terminal", daemon=True).start()
     try:
         code = app.run(mouse=True)
     finally:
+        ended.set()
         app.audit.update(time.time(), last=True)
         source.stop()
         for number, handler in before.items():
@@ -49,6 +61,16 @@ def run_console(source: Source, config: ConsoleConfig) -> int:
     if caught:
         return 128 + caught[0]
     return code or app.return_code or 0
+
+
+def _watch(ended: threading.Event, hung_up: Callable[[], None]) -> None:
+    """Call `hung_up` when the terminal goes away without a signal, as with `docker exec`."""
+    poll = select.poll()
+    poll.register(0, 0)  # nothing but errors, which are always told
+    while not ended.is_set():
+        if poll.poll(_LOOK * 1000):
+            hung_up()
+            ended.wait(_LOOK)
 
 
 def _write_crash(error: BaseException) -> Path | str:

@@ -3,27 +3,33 @@
 Source: API.md, "Celery"; celery/app/base.py.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
 
 from tq import signals
 from tq.app import hooks as hooks  # results and canvas find the current application through these
 from tq.app.catalog import Catalog
 from tq.app.client import Client
-from tq.app.current import forget_app, remember_app, set_current_app, set_default_app
+from tq.app.current import (
+    forget_app,
+    known_apps,
+    remember_app,
+    set_current_app,
+    set_default_app,
+)
 from tq.app.define import task_name
 from tq.app.modules import Discovery, import_related
+from tq.app.periodic import make_entry
 from tq.app.producer import Producer
 from tq.app.registry import TaskRegistry
 from tq.app.sending import Sending
 from tq.app.sources import Sources
 from tq.app.task import Task as BaseTask
+from tq.canvas import Signature, signature
 from tq.config import mask_password
-
-if TYPE_CHECKING:
-    from tq.canvas import Signature
-    from tq.results import AsyncResult, GroupResult, ResultSet
+from tq.results import AsyncResult, GroupResult, ResultSet
 
 __all__ = ["TQ"]
 
@@ -37,6 +43,8 @@ class TQ(Client):
     Attributes:
         main: Its name, used for tasks defined in `__main__`.
         strict_typing: Tasks check their arguments where they are called.
+        user_options: `preload` holds `click.Option`s that every `tq` command of this application
+            takes; their values come with the signal `user_preload_options`.
         steps: Kept for Celery's configuration hooks; tq's worker has services instead.
     """
 
@@ -79,8 +87,8 @@ class TQ(Client):
         self.main = main
         self.autofinalize = autofinalize
         self.strict_typing = strict_typing
-        self.user_options: dict[str, set[Any]] = {}
-        self.steps: dict[str, set[Any]] = {}
+        self.user_options: defaultdict[str, set[Any]] = defaultdict(set)
+        self.steps: defaultdict[str, set[Any]] = defaultdict(set)
         self.on_after_configure = signals.Signal("app.on_after_configure", ("source",))
         self.on_after_finalize = signals.Signal("app.on_after_finalize")
         self.on_after_fork = signals.Signal("app.on_after_fork")
@@ -122,10 +130,14 @@ class TQ(Client):
         """Close it."""
         self.close()
 
-    def close(self) -> None:
-        """Close its connections, and forget it as current application. It may be used again."""
+    def disconnect(self) -> None:
+        """Close its connections; they open again on use, as the settings then say."""
         super().close()
         self._producer.forget_declarations()
+
+    def close(self) -> None:
+        """Close its connections, and forget it as current application. It may be used again."""
+        self.disconnect()
         forget_app(self)
 
     # -- tasks ---------------------------------------------------------------------------------
@@ -275,8 +287,6 @@ class TQ(Client):
         Returns:
             The entry's name.
         """
-        from tq.app.periodic import make_entry  # clients that only send need no canvas
-
         default_name, entry = make_entry(self, schedule, sig, args, kwargs, opts)
         key = name or default_name
         self._configuration.add_entry(key, entry)
@@ -340,8 +350,6 @@ class TQ(Client):
 
     def signature(self, *args: Any, **kwargs: Any) -> "Signature":
         """Return a signature of this application."""
-        from tq.canvas import signature  # clients that only send need no canvas
-
         kwargs["app"] = self
         return signature(*args, **kwargs)
 
@@ -349,8 +357,6 @@ class TQ(Client):
 
     def AsyncResult(self, id: str, **kwargs: Any) -> "AsyncResult":  # noqa: A002 - Celery's
         """Return the result of a call, by its id."""
-        from tq.results import AsyncResult
-
         return AsyncResult(id, app=self, **kwargs)
 
     def GroupResult(
@@ -360,14 +366,10 @@ class TQ(Client):
         **kwargs: Any,
     ) -> "GroupResult":
         """Return the result of a group, by its id."""
-        from tq.results import GroupResult
-
         return GroupResult(id, results, app=self, **kwargs)
 
     def ResultSet(self, results: Iterable[Any], **kwargs: Any) -> "ResultSet":
         """Return several results as one."""
-        from tq.results import ResultSet
-
         return ResultSet(list(results), app=self, **kwargs)
 
     # -- programs ------------------------------------------------------------------------------
@@ -378,7 +380,7 @@ class TQ(Client):
         Args:
             argv: `["worker", "--loglevel=INFO"]`; the program's own arguments by default.
         """
-        from tq.app.programs import run_program
+        from tq.app.programs import run_program  # 20 ms for the versions of a bug report
 
         run_program(self, argv, "worker")
 
@@ -388,20 +390,25 @@ class TQ(Client):
         Args:
             argv: Its arguments; the program's own by default.
         """
-        from tq.app.programs import run_program
+        from tq.app.programs import run_program  # as above
 
         run_program(self, argv, None)
 
+    @property
+    def Beat(self) -> Any:
+        """Beat as a process of this application: `app.Beat(loglevel="INFO").run()`."""
+        from tq.app.programs import beat_program  # as above
+
+        return beat_program(self)
+
     def bugreport(self) -> str:
         """Describe versions, broker, backend and settings, secrets masked."""
-        from tq.app.programs import describe
+        from tq.app.programs import describe  # as above
 
         return describe(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as a name: the other process has, or makes, an application of it."""
-        from tq.app.current import find_or_make
-
         return (find_or_make, (self.main, self.conf.table(censored=False)))
 
     def __repr__(self) -> str:
@@ -409,3 +416,9 @@ class TQ(Client):
         url = self.conf.settings.broker_url if self.conf.loaded else None
         shown = mask_password(url) if isinstance(url, str) else url
         return f"<TQ {self.main or '__main__'} broker={shown or 'embedded'}>"
+
+
+def find_or_make(main: str | None, settings: dict[str, Any]) -> Any:
+    """Return this process's application of that name, else a new one with those settings."""
+    found = next((app for app in known_apps() if app.main == main), None)
+    return found or TQ(main, changes=settings, set_as_current=False)

@@ -4,22 +4,24 @@ Source: celery/app/builtins.py; PROTOCOL 4.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from tq.app.application import TQ
+from tq import canvas
+from tq.app.host import App
+from tq.app.unlock import unlock_chord
+from tq.canvas import maybe_signature
 
 __all__ = ["register_builtins"]
 
 
-def register_builtins(app: "TQ") -> None:
+def register_builtins(app: App) -> None:
     """Give `app` its `celery.*` tasks."""
     _register_results(app)
     _register_maps(app)
     _register_canvas(app)
 
 
-def _register_results(app: "TQ") -> None:
+def _register_results(app: App) -> None:
     @app.task(name="celery.accumulate", shared=False)
     def accumulate(*args: Any, **kwargs: Any) -> Any:
         """Return the arguments; the end of a group that stands where a task may stand."""
@@ -45,14 +47,10 @@ def _register_results(app: "TQ") -> None:
         **options: Any,
     ) -> None:
         """Start a chord's body once every part is done, where parts cannot be counted."""
-        from tq.app.unlock import unlock_chord  # only backends without counters need it
-
         unlock_chord(self, group_id, callback, interval, max_retries, result)
 
 
-def _register_maps(app: "TQ") -> None:
-    from tq.canvas import maybe_signature  # whoever registers tasks may run them
-
+def _register_maps(app: App) -> None:
     @app.task(name="celery.map", shared=False)
     def xmap(task: Any, it: Sequence[Any]) -> list[Any]:
         """Call a task with each value, here."""
@@ -68,36 +66,26 @@ def _register_maps(app: "TQ") -> None:
     @app.task(name="celery.chunks", shared=False)
     def chunks(task: Any, it: Sequence[Any], n: int) -> Any:
         """Send the parts of a list, each as one call."""
-        from tq.canvas import chunks as canvas_chunks
-
-        return canvas_chunks(maybe_signature(task, app=app), it, n, app=app).apply_async()
+        return canvas.chunks(maybe_signature(task, app=app), it, n, app=app).apply_async()
 
 
-def _register_canvas(app: "TQ") -> None:
-    from tq.canvas import maybe_signature
-
+def _register_canvas(app: App) -> None:
     @app.task(name="celery.group", shared=False, bind=True)
     def group(self: Any, /, tasks: Sequence[Any], **options: Any) -> Any:
         """Send the members of a group."""
-        from tq.canvas import group as canvas_group
-
         members = [maybe_signature(task, app=app) for task in tasks]
-        return canvas_group(members, app=app).apply_async()
+        return canvas.group(members, app=app).apply_async()
 
     @app.task(name="celery.chain", shared=False, bind=True)
     def chain(self: Any, /, *args: Any, tasks: Sequence[Any] = (), **options: Any) -> Any:
         """Send a chain."""
-        from tq.canvas import chain as canvas_chain
-
         steps = [maybe_signature(task, app=app) for task in tasks]
-        return canvas_chain(*steps, app=app).apply_async(args)
+        return canvas.chain(*steps, app=app).apply_async(args)
 
     @app.task(name="celery.chord", shared=False, bind=True)
     def chord(self: Any, /, header: Any, body: Any, partial_args: Any = (), **options: Any) -> Any:
         """Send a chord's header."""
-        from tq.canvas import chord as canvas_chord
-
         named = options.pop("kwargs", None) or {}
         parts = maybe_signature(header, app=app)
         following = maybe_signature(body, app=app)
-        return canvas_chord(parts, following, app=app).apply_async(partial_args, named)
+        return canvas.chord(parts, following, app=app).apply_async(partial_args, named)

@@ -20,7 +20,7 @@ from tq.saferepr import saferepr
 from tq.wire.envelope import Message
 from tq.wire.message import TaskBody, TaskHeaders, encode_task, format_time, new_id, parse_time
 
-__all__ = ["Call", "SendPlan", "prepare"]
+__all__ = ["REPR_CHARS", "Call", "SendPlan", "prepare", "set_links"]
 
 REPR_CHARS = 1024
 _NO_OPTIONS: Mapping[str, Any] = {}
@@ -265,6 +265,11 @@ def _set_relations(headers: TaskHeaders, body: TaskBody, options: Mapping[str, A
     headers.parent_id = options.get("parent_id") or headers.parent_id
     headers.group = options.get("group_id")
     headers.group_index = options.get("group_index")
+    set_links(body, options)
+
+
+def set_links(body: TaskBody, options: Mapping[str, Any]) -> None:
+    """Put into a body what the options `link`, `link_error`, `chain` and `chord` name."""
     body.callbacks = _signatures(options.get("link"))
     body.errbacks = _signatures(options.get("link_error"))
     body.chain = _signatures(options.get("chain"))
@@ -290,6 +295,9 @@ def _set_details(headers: TaskHeaders, options: Mapping[str, Any], plan: SendPla
         )
     headers.retries = options.get("retries") or 0
     headers.shadow = options.get("shadow") or headers.shadow
+    # What logs and events show in the arguments' place, which may be secret.
+    headers.argsrepr = options.get("argsrepr") or headers.argsrepr
+    headers.kwargsrepr = options.get("kwargsrepr") or headers.kwargsrepr
     headers.origin = options.get("origin") or headers.origin
     headers.replaced_task_nesting = options.get("replaced_task_nesting") or 0
     if options.get("ignore_result") is not None:

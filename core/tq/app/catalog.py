@@ -5,16 +5,15 @@ Source: celery/app/base.py, `task`, `register_task`, `finalize`.
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tq.app.builtins import register_builtins
 from tq.app.current import shared_tasks
-from tq.app.define import annotate, make_task
+from tq.app.define import allow_exceptions, annotate, make_task
+from tq.app.host import App
 from tq.app.modules import import_modules
 from tq.app.registry import TaskRegistry
 from tq.app.task import Task
-
-if TYPE_CHECKING:
-    from tq.app.application import TQ
 
 __all__ = ["Catalog"]
 
@@ -27,7 +26,7 @@ class Catalog:
         finalized: Built-in and shared tasks are among them.
     """
 
-    def __init__(self, app: "TQ", task_class: Any) -> None:
+    def __init__(self, app: App, task_class: Any) -> None:
         """Start empty.
 
         Args:
@@ -89,6 +88,7 @@ class Catalog:
             task.name = self._app.gen_task_name(kind.__name__, kind.__module__)
         self.registry.register(task)
         annotate(task, self._app.conf.settings.task_annotations)
+        allow_exceptions(task, type(task).__module__)
         type(task).on_bound(self._app)
         return task
 
@@ -111,8 +111,6 @@ class Catalog:
                 raise RuntimeError("the application is not finalized: call app.finalize() first")
             # Set first: registering tasks reads `tasks`.
             self.finalized = True
-            from tq.app.builtins import register_builtins  # they need canvas, senders do not
-
             register_builtins(self._app)
             for register in shared_tasks():
                 register(self._app)

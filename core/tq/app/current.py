@@ -7,17 +7,17 @@ server's threads see the application that its start-up module made.
 Source: celery/_state.py.
 """
 
+import importlib
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tq.app.host import App
 from tq.execution.context import current_task as running_task
-
-if TYPE_CHECKING:
-    from tq.app.application import TQ
 
 __all__ = [
     "add_shared_task",
+    "chosen_app",
     "current_app",
     "current_task",
     "find_task",
@@ -31,54 +31,60 @@ __all__ = [
 ]
 
 _lock = threading.Lock()
-_current: "TQ | None" = None
-_default: "TQ | None" = None
-_shared: list[Callable[["TQ"], Any]] = []
-_apps: list["TQ"] = []
+_current: App | None = None
+_default: App | None = None
+_shared: list[Callable[[App], Any]] = []
+_apps: list[App] = []
 
 
-def set_current_app(app: "TQ | None") -> None:
+def set_current_app(app: App | None) -> None:
     """Make `app` the process's current application."""
     global _current  # the one process-wide choice, as in Celery
     _current = app
 
 
-def set_default_app(app: "TQ | None") -> None:
+def set_default_app(app: App | None) -> None:
     """Make `app` the one that is current when none was chosen."""
     global _default  # the one process-wide choice, as in Celery
     _default = app
 
 
-def get_current_app() -> "TQ":
+def chosen_app() -> App | None:
+    """Return the application that `set_current_app` chose, or None."""
+    return _current
+
+
+def get_current_app() -> App:
     """Return the current application, making one when there is none."""
     task = running_task()
     if task is not None and task.app is not None:
-        found: TQ = task.app
+        found: App = task.app
         return found
     return _current or _default or _make_default()
 
 
-def _make_default() -> "TQ":
+def _make_default() -> App:
     global _default  # made at most once
-    from tq.app.application import TQ  # the application needs this module first
-
     with _lock:
         if _default is None:
-            _default = TQ("default", set_as_current=False)
-        return _default
+            # A module above this one, looked up by name: few programs have no application.
+            make = importlib.import_module("tq.app.application").TQ
+            _default = make("default", set_as_current=False)
+        made: App = _default
+        return made
 
 
-def known_apps() -> list["TQ"]:
+def known_apps() -> list[App]:
     """Return the applications of this process, in the order of their making."""
     return list(_apps)
 
 
-def remember_app(app: "TQ") -> None:
+def remember_app(app: App) -> None:
     """Add an application, so that shared tasks reach it."""
     _apps.append(app)
 
 
-def forget_app(app: "TQ") -> None:
+def forget_app(app: App) -> None:
     """Drop a closed application from every choice made here."""
     global _current, _default  # the app is gone for the whole process
     if app in _apps:
@@ -89,7 +95,7 @@ def forget_app(app: "TQ") -> None:
         _default = None
 
 
-def add_shared_task(register: Callable[["TQ"], Any]) -> None:
+def add_shared_task(register: Callable[[App], Any]) -> None:
     """Keep what puts a shared task into an application; those finalized already get it now."""
     _shared.append(register)
     for app in _apps:
@@ -97,7 +103,7 @@ def add_shared_task(register: Callable[["TQ"], Any]) -> None:
             register(app)
 
 
-def shared_tasks() -> list[Callable[["TQ"], Any]]:
+def shared_tasks() -> list[Callable[[App], Any]]:
     """Return what to call for each new application."""
     return list(_shared)
 
@@ -155,13 +161,3 @@ def find_task(name: str) -> Any:
         NotRegistered: There is none.
     """
     return get_current_app().tasks[name]
-
-
-def find_or_make(main: str | None, settings: dict[str, Any]) -> "TQ":
-    """Return this process's application of that name, else a new one with those settings."""
-    from tq.app.application import TQ  # as above
-
-    for app in _apps:
-        if app.main == main:
-            return app
-    return TQ(main, changes=settings, set_as_current=False)

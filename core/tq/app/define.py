@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tq.app.task import Task
+from tq.config.checks import nearest
 from tq.errors import ConfigError
 from tq.wire.exceptions import register_task_exceptions
 
-__all__ = ["annotate", "make_task", "task_name"]
+__all__ = ["allow_exceptions", "annotate", "make_task", "task_name"]
 
 _OPTION_NAMES = frozenset(
     name
@@ -74,9 +75,19 @@ def make_task(
     }
     task: Task[..., Any] = type(title, (kind,), attributes)()
     task.__dict__.setdefault("__name__", title)
-    register_task_exceptions(module, *_classes(task.throws), *_classes(task.autoretry_for))
+    allow_exceptions(task, module)
     annotate(task, app.conf.settings.task_annotations if app.conf.loaded else None)
     return task
+
+
+def allow_exceptions(task: Any, module: str) -> None:
+    """Let results bring back what a task raises.
+
+    Args:
+        task: The task.
+        module: Where its function or class is defined.
+    """
+    register_task_exceptions(module, *_classes(task.throws), *_classes(task.autoretry_for))
 
 
 def _classes(given: Any) -> tuple[Any, ...]:
@@ -90,8 +101,6 @@ def _check_options(name: str, kind: type, options: Mapping[str, Any]) -> None:
         if option not in _OPTION_NAMES and not hasattr(kind, option):
             # Celery keeps unknown options as attributes that tasks read back; so do we, but a name
             # that is nearly a known one is a slip.
-            from tq.config.checks import nearest
-
             near = nearest(option, _OPTION_NAMES)
             if near:
                 raise TypeError(

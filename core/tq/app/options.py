@@ -4,10 +4,9 @@ Source: API.md, "Task"; celery/app/task.py, `Task.from_config`.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar, cast
 
-if TYPE_CHECKING:
-    from tq.app.application import TQ
+from tq.app.host import App
 
 __all__ = ["SENT_OPTIONS", "TaskOptions"]
 
@@ -70,7 +69,7 @@ class TaskOptions:
 
     abstract: ClassVar[bool] = True
     name: str = ""
-    app: "TQ" = cast(Any, None)
+    app: App = cast(Any, None)
     bound: bool = False
     max_retries: int | None = 3
     default_retry_delay: float = 180

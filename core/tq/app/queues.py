@@ -31,7 +31,12 @@ _ARGUMENTS = {"max_length": "x-max-length", "max_length_bytes": "x-max-length-by
 
 
 class Queues(dict[str, Queue]):
-    """Queues by name. Filled from the settings, grows as calls name new ones."""
+    """Queues by name. Filled from the settings, grows as calls name new ones.
+
+    Attributes:
+        aliases: Other names of queues.
+        selected: The names a worker takes from, replaced as a whole; None for all.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Read `task_queues` and the defaults for those not declared.
@@ -41,7 +46,7 @@ class Queues(dict[str, Queue]):
         """
         super().__init__()
         self._settings = settings
-        self._selected: set[str] | None = None
+        self.selected: set[str] | None = None
         self.aliases: dict[str, str] = {}
         for queue in _declared(settings.task_queues):
             completed = self._completed(queue)
@@ -120,9 +125,9 @@ class Queues(dict[str, Queue]):
     @property
     def consume_from(self) -> dict[str, Queue]:
         """The queues a worker takes from: those selected, or all declared."""
-        if self._selected is None:
+        if self.selected is None:
             return dict(self)
-        return {name: self[name] for name in self if name in self._selected}
+        return {name: self[name] for name in self if name in self.selected}
 
     def select(self, include: str | Iterable[str]) -> None:
         """Consume these only; unknown names are created where the settings allow it.
@@ -133,19 +138,19 @@ class Queues(dict[str, Queue]):
         names = _names(include)
         for name in names:
             self[name]
-        self._selected = set(names)
+        self.selected = set(names)
 
     def deselect(self, exclude: str | Iterable[str]) -> None:
         """Do not consume these."""
         names = set(_names(exclude))
-        base = set(self) if self._selected is None else self._selected
-        self._selected = base - names
+        base = set(self) if self.selected is None else self.selected
+        self.selected = base - names
 
     def select_add(self, queue: Any, **options: Any) -> Queue:
         """Add a queue and consume it as well."""
         added = self.add(queue, **options)
-        if self._selected is not None:
-            self._selected.add(added.name)
+        if self.selected is not None:
+            self.selected = self.selected | {added.name}
         return added
 
 

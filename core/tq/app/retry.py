@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from tq.app.producer import capture
+from tq.canvas import group, signature
 from tq.errors import ConfigError, Ignore, MaxRetriesExceededError, Retry
 from tq.execution.context import Context
 
@@ -83,6 +84,11 @@ def publish_retry(
         raise Retry("Task can be retried", exc=None)
     retries = request.retries + 1
     options = {name: value for name, value in options.items() if value is not None}
+    # What the caller chose to show in the arguments' place stays in their place.
+    if args is None and request.argsrepr is not None:
+        options.setdefault("argsrepr", request.argsrepr)
+    if kwargs is None and request.kwargsrepr is not None:
+        options.setdefault("kwargsrepr", request.kwargsrepr)
     sig = task.signature_from_request(request, args, kwargs, **{**options, "retries": retries})
     if limit is not None and retries > limit:
         _raise_cause(exc)
@@ -123,8 +129,6 @@ def replace_task(task: Any, sig: Any) -> Any:
     Raises:
         ConfigError: `sig` is part of a chord, or an empty chain.
     """
-    from tq.canvas import group, signature  # sending alone does not need canvas
-
     request = task.request
     if "chord" in sig.options:
         raise ConfigError("a signature that replaces a task must not be part of a chord")
@@ -171,4 +175,6 @@ def send_replacement(task: Any, sig: Any) -> Any:
         with capture() as messages:
             sig.delay()
         request.successors.extend(messages)
+    # The replacement carries them: nobody waits for this run any more.
+    request.chord = request.chain = None
     raise Ignore("Replaced by new task")

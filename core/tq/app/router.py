@@ -38,7 +38,11 @@ class Destination(msgspec.Struct, frozen=True):
 
 
 class Router:
-    """Finds the destination of calls, for one state of the settings."""
+    """Finds the destination of calls, for one state of the settings.
+
+    Attributes:
+        by_name_only: No route looks at anything but the task's name.
+    """
 
     def __init__(self, settings: Settings, queues: Queues) -> None:
         """Compile `task_routes`.
@@ -48,7 +52,7 @@ class Router:
         """
         self.settings = settings
         self.queues = queues
-        self._rules, self._by_name_only = _compile(settings.task_routes)
+        self._rules, self.by_name_only = _compile(settings.task_routes)
         # Grows with the tasks and queues of the program, not with the calls.
         self._known: dict[tuple[str, str | None], Destination] = {}
 
@@ -88,7 +92,7 @@ class Router:
         """Tell whether the destination follows from the name or the queue alone."""
         if "exchange" in options or "routing_key" in options or "delivery_mode" in options:
             return False
-        return type(queue) is str if queue is not None else self._by_name_only
+        return type(queue) is str if queue is not None else self.by_name_only
 
     def _find(
         self, options: Mapping[str, Any], name: str, args: Any, kwargs: Any, task_type: Any

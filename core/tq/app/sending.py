@@ -5,20 +5,20 @@ Source: celery/app/base.py, `send_task`.
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from tq.app.calls import Call, SendPlan, prepare
+from tq.app.batch import Batch
+from tq.app.calls import SendPlan, prepare
 from tq.app.connections import Connections
+from tq.app.forms import Form, form_for
+from tq.app.host import App
 from tq.app.options import SENT_OPTIONS
-from tq.app.producer import BATCH, Producer
+from tq.app.producer import Producer
 from tq.app.task import Task
 from tq.config import Settings
 from tq.execution.context import current_context
 from tq.results import AsyncResult, ResultSet
-
-if TYPE_CHECKING:
-    from tq.app.application import TQ
 
 __all__ = ["Sending", "zone_of"]
 
@@ -29,7 +29,7 @@ _PLANNED = frozenset({"serializer", "compression", "priority"})
 class Sending:
     """Sends the calls of one application. Any thread may use it."""
 
-    def __init__(self, app: "TQ", producer: Producer, connections: Connections) -> None:
+    def __init__(self, app: App, producer: Producer, connections: Connections) -> None:
         """Publish through `producer`, with results to `connections.reply_to`."""
         self._app = app
         self._connections = connections
@@ -54,32 +54,35 @@ class Sending:
         """Send simple signatures, `BATCH` of them in a round trip."""
         app = self._app
         settings = app.conf.settings
-        plans: dict[str, SendPlan] = {}
+        may_fill = not settings.task_always_eager and self._producer.takes_openings()
+        ways: dict[str, tuple[SendPlan, Form | None]] = {}
         results: list[AsyncResult] = []
-        calls: list[Call] = []
+        batch = Batch(self._producer, settings)
         for signature in signatures:
             name, options = signature["task"], signature["options"]
             args, kwargs = signature["args"], signature["kwargs"]
-            plan = plans.get(name)
-            if plan is None:
-                plan = plans[name] = self._plan(name, app.tasks.get(name))
+            way = ways.get(name)
+            if way is None:
+                plan = self._plan(name, app.tasks.get(name))
+                way = ways[name] = (plan, form_for(name, plan) if may_fill else None)
+            plan, form = way
             if plan.task is not None:
                 plan.task.check_arguments(args, kwargs)
                 if settings.task_always_eager:
                     results.append(plan.task.apply(args, kwargs, **options))
                     continue
-            call = prepare(name, args, kwargs, options, plan)
-            result = AsyncResult(call.headers.id, None, name, app)
-            if call.headers.ignore_result:
-                result.ignored = True
+            filled = form.fill(args, kwargs, options) if form is not None else None
+            if form is not None and filled is not None:
+                result = AsyncResult(filled[0], None, name, app)
+                result.ignored = form.ignore_result
+                batch.add_filled(form, filled[1])
+            else:
+                call = prepare(name, args, kwargs, options, plan)
+                result = AsyncResult(call.headers.id, None, name, app)
+                result.ignored = bool(call.headers.ignore_result)
+                batch.add(call)
             results.append(result)
-            calls.append(call)
-            # Sent as they are made: a generator of a million calls needs the memory of one batch.
-            if len(calls) == BATCH:
-                self._producer.publish(calls, settings)
-                calls.clear()
-        if calls:
-            self._producer.publish(calls, settings)
+        batch.send()
         return ResultSet(results, app=app)
 
     def _plan(self, name: str, task: Any) -> SendPlan:

@@ -4,20 +4,26 @@ Source: API.md, "Task"; celery/app/task.py.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar
 
 from tq.app.arguments import accepts_anything, make_checker
+from tq.app.current import find_task
+from tq.app.host import App
 from tq.app.options import TaskOptions
-from tq.app.retry import publish_retry, replace_task, retry_countdown
+from tq.app.retry import (
+    again_options,
+    publish_retry,
+    replace_task,
+    retry_countdown,
+    send_replacement,
+)
 from tq.app.traces import eager_context
+from tq.canvas import Signature, chunks, signature, xmap, xstarmap
 from tq.errors import MaxRetriesExceededError, OperationalError
 from tq.execution.context import Context, context_of, current_context, pop, push
+from tq.execution.record import state_record
+from tq.results import AsyncResult, EagerResult
 from tq.wire.ids import new_id
-
-if TYPE_CHECKING:
-    from tq.app.application import TQ
-    from tq.canvas import Signature, chunks, xmap, xstarmap
-    from tq.results import AsyncResult, EagerResult
 
 __all__ = ["Task"]
 
@@ -50,14 +56,14 @@ class Task(TaskOptions, Generic[P, R]):
             pop(token)
 
     @classmethod
-    def bind(cls, app: "TQ") -> "TQ":
+    def bind(cls, app: App) -> App:
         """Give a class-based task its application, and return that."""
         cls.app = app
         cls.on_bound(app)
         return app
 
     @classmethod
-    def on_bound(cls, app: "TQ") -> None:
+    def on_bound(cls, app: App) -> None:
         """Do something when a class is bound to an application; for overriding."""
 
     @property
@@ -109,7 +115,8 @@ class Task(TaskOptions, Generic[P, R]):
                 `queue`, `exchange`, `routing_key`, `priority`, `serializer`, `compression`,
                 `headers`, `retry`, `retry_policy`, `time_limit`, `soft_time_limit`,
                 `ignore_result`, `add_to_parent`, `group_id`, `group_index`, `chord`, `chain`,
-                `root_id`, `parent_id`, `reply_to`, `delivery_mode`, `expiration` (seconds).
+                `root_id`, `parent_id`, `reply_to`, `delivery_mode`, `expiration` (seconds),
+                `argsrepr`, `kwargsrepr` (shown instead of the arguments, which may be secret).
 
         Raises:
             TypeError: The arguments do not fit the function.
@@ -204,7 +211,9 @@ class Task(TaskOptions, Generic[P, R]):
             headers: For the request.
             **options: As for `apply_async`; times have no effect.
         """
-        from tq.app.eager import run_eagerly  # needs canvas and results, as sending may not
+        from tq.app.eager import (
+            run_eagerly,
+        )  # loads the runner, which only eager calls and workers need
 
         if throw is None:
             throw = self.app.conf.settings.task_eager_propagates
@@ -270,8 +279,6 @@ class Task(TaskOptions, Generic[P, R]):
 
     def on_replace(self, sig: "Signature") -> Any:
         """Send the replacement; for overriding. Returns its value in eager mode."""
-        from tq.app.retry import send_replacement
-
         return send_replacement(self, sig)
 
     def add_to_chord(self, sig: "Signature", lazy: bool = False) -> Any:
@@ -307,8 +314,6 @@ class Task(TaskOptions, Generic[P, R]):
             meta: What `AsyncResult.info` shows.
             **kwargs: More fields for the backend; ignored, Celery's signature has it.
         """
-        from tq.execution.record import state_record
-
         request = self.request
         task_id = task_id or request.id
         if not task_id:
@@ -342,8 +347,6 @@ class Task(TaskOptions, Generic[P, R]):
 
     def signature(self, args: Any = None, *starargs: Any, **starkwargs: Any) -> "Signature":
         """Return a signature: `task.signature((1, 2), {"k": 3}, countdown=10)`."""
-        from tq.canvas import signature  # sending alone does not need canvas
-
         starkwargs.setdefault("app", self.app)
         return signature(self, args, *starargs, **starkwargs)
 
@@ -374,8 +377,6 @@ class Task(TaskOptions, Generic[P, R]):
             queue: Another queue.
             **extra_options: Override the call's.
         """
-        from tq.app.retry import again_options
-
         request = request or self.request
         args = request.args if args is None else args
         kwargs = request.kwargs if kwargs is None else kwargs
@@ -386,20 +387,14 @@ class Task(TaskOptions, Generic[P, R]):
 
     def map(self, it: Iterable[Any]) -> "xmap":
         """Return one call that runs the task with each value in turn."""
-        from tq.canvas import xmap
-
         return xmap(self.s(), it, app=self.app)
 
     def starmap(self, it: Iterable[Any]) -> "xstarmap":
         """Return one call that runs the task with each tuple of arguments in turn."""
-        from tq.canvas import xstarmap
-
         return xstarmap(self.s(), it, app=self.app)
 
     def chunks(self, it: Iterable[Any], n: int) -> "chunks":
         """Return a group of calls, each for `n` tuples of arguments."""
-        from tq.canvas import chunks
-
         return chunks(self.s(), it, n, app=self.app)
 
     def AsyncResult(self, task_id: str, **kwargs: Any) -> "AsyncResult":
@@ -437,8 +432,6 @@ class Task(TaskOptions, Generic[P, R]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as a name: the other process has its own task of it."""
-        from tq.app.current import find_task
-
         return (find_task, (self.name,))
 
     def __repr__(self) -> str:

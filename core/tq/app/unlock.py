@@ -6,7 +6,9 @@ Source: celery/app/builtins.py, `add_unlock_chord_task`.
 from collections.abc import Sequence
 from typing import Any
 
+from tq.canvas import fail_body, maybe_signature
 from tq.errors import ChordError
+from tq.results import GroupResult, allow_join_result, result_from_tuple
 
 __all__ = ["unlock_chord"]
 
@@ -32,9 +34,6 @@ def unlock_chord(
     Raises:
         Retry: A part is not done.
     """
-    from tq.canvas import maybe_signature
-    from tq.results import GroupResult, allow_join_result, result_from_tuple
-
     settings = task.app.conf.settings
     parts = [result_from_tuple(part, app=task.app) for part in result]
     header = GroupResult(group_id, parts, app=task.app)
@@ -52,6 +51,4 @@ def unlock_chord(
 
 
 def _fail(app: Any, body: Any, error: ChordError) -> None:
-    from tq.canvas import fail_body
-
     fail_body(app, app.backend, body, error)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from tq.brokers.base import ChordPart, StoredResult
+from tq.brokers.base import Broker, ChordPart, Message, StoredResult
 from tq.wire.result import ResultMeta
 
 __all__ = ["Backend", "GroupRecord"]
@@ -156,8 +156,32 @@ class Backend(Protocol):
         """Read the counted parts in order: (task id, state, result as stored)."""
         ...
 
-    def finish_chord(self, group_id: str, token: str) -> None:
-        """Remove the counters and mark the chord done, if the claim is still ours."""
+    def finish_chord(
+        self,
+        group_id: str,
+        token: str,
+        messages: Sequence[Message] = (),
+        broker: Broker | None = None,
+    ) -> bool:
+        """Publish the body, remove the counters and mark the chord done, if the claim is ours.
+
+        In one step where backend and broker are one Redis or Valkey; elsewhere whoever dies between
+        publishing and marking has the body sent again.
+
+        Args:
+            group_id: The header's group.
+            token: The claim.
+            messages: The body's; may be none.
+            broker: Where they go.
+
+        Returns:
+            False when the claim had passed to somebody else.
+
+        Raises:
+            BrokerConnectionError: It is not known whether they were published; call again.
+            BackendError: The same.
+            BrokerError: They cannot be published.
+        """
         ...
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from tq.backends.base import GroupRecord
 from tq.backends.encoding import Encoding
 from tq.backends.watchers import OnError, OnResult, Watchers, wait_with
-from tq.brokers.base import ChordPart, StoredResult
+from tq.brokers.base import Broker, ChordPart, Message, StoredResult
 from tq.clock import Clock, SystemClock
 from tq.errors import BackendError
 from tq.states import SUCCESS
@@ -219,13 +219,23 @@ class MemoryBackend:
             parts = sorted(chord.parts) if chord is not None else []
         return [self._encoding.read_part(raw) for _, _, raw in parts]
 
-    def finish_chord(self, group_id: str, token: str) -> None:
-        """Remove the counters and mark the chord done, if the claim is still ours."""
+    def finish_chord(
+        self,
+        group_id: str,
+        token: str,
+        messages: Sequence[Message] = (),
+        broker: Broker | None = None,
+    ) -> bool:
+        """Publish the body and mark the chord done, if the claim is still ours."""
         with self._lock:
             chord = self._chords.get(group_id)
-            if chord is not None and chord.claim is not None and chord.claim[0] == token:
-                self._chords[group_id] = _Chord()
-                self._chords[group_id].done = True
+            if chord is None or chord.claim is None or chord.claim[0] != token:
+                return False
+            if messages and broker is not None:
+                broker.publish(messages)
+            self._chords[group_id] = _Chord()
+            self._chords[group_id].done = True
+            return True
 
     def close(self) -> None:
         """Do nothing: what is stored stays while the object lives."""

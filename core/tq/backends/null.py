@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from tq.backends.base import GroupRecord
-from tq.brokers.base import ChordPart, StoredResult
+from tq.brokers.base import Broker, ChordPart, Message, StoredResult
 from tq.errors import BackendError
 from tq.wire.result import ResultMeta
 
@@ -108,7 +108,13 @@ class NullBackend:
         """Refuse, as `set_chord_size`."""
         _refuse()
 
-    def finish_chord(self, group_id: str, token: str) -> None:
+    def finish_chord(
+        self,
+        group_id: str,
+        token: str,
+        messages: Sequence[Message] = (),
+        broker: Broker | None = None,
+    ) -> bool:
         """Refuse, as `set_chord_size`."""
         _refuse()
 

@@ -12,9 +12,11 @@ from tq.backends.base import GroupRecord
 from tq.backends.encoding import Encoding, group_key, task_key
 from tq.backends.listener import Listener
 from tq.backends.watchers import OnError, OnResult, wait_with
-from tq.brokers.base import ChordPart, StoredResult
+from tq.brokers.base import Broker, ChordPart, Message, StoredResult
 from tq.brokers.redis.address import parse_url
 from tq.brokers.redis.connection import Argument, Pool
+from tq.brokers.redis.keys import Keys
+from tq.brokers.redis.publication import publication_arguments
 from tq.brokers.redis.scripts import call_script, load
 from tq.errors import BackendError, BrokerError, DecodeError, ResultNotStored
 from tq.states import SUCCESS
@@ -242,11 +244,56 @@ class RedisBackend:
             raws = self._pool.call(command, key, 0, -1)
         return [self._encoding.read_part(raw) for raw in raws]
 
-    def finish_chord(self, group_id: str, token: str) -> None:
-        """Remove the counters and mark the chord done, if the claim is still ours."""
+    def chord_progress(self, group_ids: Sequence[str]) -> dict[str, tuple[int | None, int]]:
+        """Read how far chords are: the parts of their headers, and how many of them came back.
+
+        The number of parts is None where nobody counts: no chord, or one that is over.
+        """
+        count = "ZCARD" if self._encoding.ordered else "LLEN"
+        commands: list[tuple[Any, ...]] = []
+        for group_id in group_ids:
+            commands.append(("GET", self._group_key(group_id, ".s")))
+            commands.append(("GET", self._group_key(group_id, ".t")))
+            commands.append((count, self._group_key(group_id, ".j")))
+        with translate_errors("progress of chords not read"):
+            replies = self._pool.pipeline(commands)
+        found: dict[str, tuple[int | None, int]] = {}
+        for at, group_id in enumerate(group_ids):
+            size, extra, returned = replies[3 * at : 3 * at + 3]
+            total = None if size is None else int(size) + int(extra or 0)
+            found[group_id] = total, int(returned)
+        return found
+
+    def finish_chord(
+        self,
+        group_id: str,
+        token: str,
+        messages: Sequence[Message] = (),
+        broker: Broker | None = None,
+    ) -> bool:
+        """Publish the body and mark the chord done; see `Backend.finish_chord`."""
+        names = self._names_of(broker)
+        if names is None and messages and broker is not None:
+            broker.publish(messages)
+            messages = ()
+        # Without messages their queues' names do not matter.
+        names = names or Keys()
         keys = [self._group_key(group_id, part) for part in (".c", ".j", ".t", ".s", ".d")]
-        with translate_errors(f"chord {group_id} not finished"):
-            self._script("chord_finish", keys, [token, DONE_SECONDS])
+        arguments: list[Argument] = [token, DONE_SECONDS, names.prefix, names.sep, len(messages)]
+        arguments += publication_arguments(messages, names)
+        try:
+            return bool(self._script("chord_finish", [*keys, names.binding_deadlines()], arguments))
+        except BrokerError as error:
+            if getattr(error, "code", "") == "NOTSENT":
+                raise
+            raise BackendError(f"chord {group_id} not finished: {error}") from error
+
+    def _names_of(self, broker: Broker | None) -> Keys | None:
+        """Return the names of a broker's keys when they lie in this very database."""
+        if broker is None or self.location is None or broker.location != self.location:
+            return None
+        keys = getattr(broker, "keys", None)
+        return keys if isinstance(keys, Keys) else None
 
     def close(self) -> None:
         """Close every connection; a later call opens new ones."""

@@ -252,7 +252,13 @@ class RpcBackend:
         """Refuse, as `set_chord_size`."""
         self._refuse("count chords")
 
-    def finish_chord(self, group_id: str, token: str) -> None:
+    def finish_chord(
+        self,
+        group_id: str,
+        token: str,
+        messages: Sequence[Message] = (),
+        broker: Broker | None = None,
+    ) -> bool:
         """Refuse, as `set_chord_size`."""
         self._refuse("count chords")
 

@@ -11,34 +11,43 @@ if TYPE_CHECKING:
     from tq.beat.entry import Entry as Entry
     from tq.beat.entry import Progress as Progress
     from tq.beat.entry import read_entries as read_entries
-    from tq.beat.program import run as run
-    from tq.beat.scheduler import Due as Due
+    from tq.beat.program import Beat as Beat
+    from tq.beat.schedule_entry import ScheduleEntry as ScheduleEntry
+    from tq.beat.scheduler import PersistentScheduler as PersistentScheduler
     from tq.beat.scheduler import Scheduler as Scheduler
     from tq.beat.service import Service as Service
+    from tq.beat.slots import Due as Due
+    from tq.beat.slots import SlotHeap as SlotHeap
     from tq.beat.store import open_store as open_store
 
 _HOMES = {
+    "Beat": "program",
     "BeatLazyFunc": "entry",
-    "Due": "scheduler",
+    "Due": "slots",
     "Entry": "entry",
+    "PersistentScheduler": "scheduler",
     "Progress": "entry",
+    "ScheduleEntry": "schedule_entry",
     "Scheduler": "scheduler",
     "Service": "service",
+    "SlotHeap": "slots",
     "open_store": "store",
     "read_entries": "entry",
-    "run": "program",
 }
 
 __all__ = [
+    "Beat",
     "BeatLazyFunc",
     "Due",
     "Entry",
+    "PersistentScheduler",
     "Progress",
+    "ScheduleEntry",
     "Scheduler",
     "Service",
+    "SlotHeap",
     "open_store",
     "read_entries",
-    "run",
 ]
 
 

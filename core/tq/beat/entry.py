@@ -6,7 +6,7 @@ Source: celery/beat.py, `ScheduleEntry`; SETTINGS (beat); RELIABILITY 6.7.
 import difflib
 import hashlib
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -18,6 +18,8 @@ __all__ = [
     "BeatLazyFunc",
     "Entry",
     "Progress",
+    "call_arguments",
+    "call_options",
     "read_entries",
     "read_entry",
     "schedule_text",
@@ -78,10 +80,25 @@ class Entry(msgspec.Struct, kw_only=True):
 
     def arguments(self) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments of a call made now."""
-        return (
-            [_value(item) for item in self.args],
-            {name: _value(item) for name, item in self.kwargs.items()},
-        )
+        return call_arguments(self.args, self.kwargs)
+
+
+def call_arguments(
+    args: Iterable[Any], kwargs: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments of a call made now: `BeatLazyFunc`s make theirs."""
+    return [_value(item) for item in args], {name: _value(kwargs[name]) for name in kwargs}
+
+
+def call_options(options: Mapping[str, Any], task_id: str) -> dict[str, Any]:
+    """Return the options of a call, with its id and beat's header.
+
+    Args:
+        options: The entry's; a `task_id` of the user's own stays.
+        task_id: The slot's.
+    """
+    headers = {**(options.get("headers") or {}), "celery_beat_task": True}
+    return {"task_id": task_id, **options, "headers": headers}
 
 
 def _value(item: Any) -> Any:
@@ -134,10 +151,12 @@ def slot_id(scope: str, entry: str, slot: float) -> str:
     return str(uuid.uuid5(_SPACE, f"{scope}\0{entry}\0{round(slot * 1000)}"))
 
 
-def schedule_text(entry: Entry) -> str:
-    """Return a text that changes when the entry's schedule does."""
-    schedule = entry.schedule
+def schedule_text(schedule: BaseSchedule) -> str:
+    """Return a text that changes when the schedule does."""
     text = f"{schedule!r} {getattr(schedule, 'relative', '')} {getattr(schedule, 'seconds', '')}"
+    own_zone = getattr(schedule, "_tz", None)
+    if own_zone is not None:
+        text += f" {own_zone}"
     return text if len(text) < 200 else hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tq import nodename
+from tq.config import queue_options
 from tq.control.node import Node
 from tq.errors import BrokerError
 
@@ -42,8 +43,7 @@ class PingResponder:
             self.hostname,
             app.clock,
             namespace=settings.control_exchange,
-            queue_ttl=settings.control_queue_ttl,
-            queue_expires=settings.control_queue_expires,
+            **queue_options(settings, "control"),
         )
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None

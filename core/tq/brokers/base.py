@@ -5,7 +5,7 @@ floats in seconds; timeouts are always passed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -13,18 +13,22 @@ from tq.wire.envelope import Message
 
 __all__ = [
     "Broker",
+    "BulkBroker",
     "ChordPart",
     "Consumer",
     "Dead",
     "Delivery",
     "Exchange",
+    "Glimpse",
     "Message",
     "Queue",
+    "QueueSight",
     "Settled",
     "Settlement",
     "Settler",
     "StoredResult",
     "Subscription",
+    "Surveyor",
 ]
 
 
@@ -358,6 +362,89 @@ class Broker(Protocol):
 
     def close(self) -> None:
         """Close every connection; a later call opens new ones."""
+        ...
+
+
+@runtime_checkable
+class BulkBroker(Broker, Protocol):
+    """A broker that takes envelopes its caller wrote, but for their delivery tags."""
+
+    def publish_openings(self, lots: Mapping[tuple[str, int], Sequence[bytes]]) -> None:
+        """Publish to plain queues, in one round trip.
+
+        Args:
+            lots: `(queue's name, priority)` -> what `CallTemplate.opening` returned, in order.
+
+        Raises:
+            BrokerConnectionError: No confirmation; some may have been published.
+        """
+        ...
+
+
+class QueueSight(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in and around a queue; None is what the server cannot tell, or not cheaply.
+
+    Attributes:
+        ready: Messages that wait, all priorities together.
+        unacked: Messages handed out and not settled; those parked are not among them.
+        parked: Messages that wait for their time.
+        dead: Messages of this queue among the dead letters.
+        consumers: How many take from it.
+        priorities: Messages that wait by priority step, without the empty ones.
+        heads: Correlation ids of the messages that come next, one for each step with messages.
+    """
+
+    ready: int
+    unacked: int | None = None
+    parked: int | None = None
+    dead: int | None = None
+    consumers: int | None = None
+    priorities: dict[int, int] = {}
+    heads: tuple[str, ...] = ()
+
+
+class Glimpse(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that was looked at and left where it is.
+
+    Attributes:
+        step: The priority step it lies in.
+        raw: What lies in the queue.
+        message: None when it cannot be read, for `reason`.
+        redelivered: It was handed out before.
+    """
+
+    queue: str
+    raw: bytes
+    step: int = 0
+    message: Message | None = None
+    reason: str | None = None
+    redelivered: bool = False
+
+
+@runtime_checkable
+class Surveyor(Protocol):
+    """A broker that can look around without taking anything.
+
+    Attributes:
+        shows_messages: Whether `peek` can show any.
+    """
+
+    shows_messages: bool
+
+    def survey(self, queues: Sequence[str]) -> Mapping[str, QueueSight]:
+        """Say what is in and around queues; unknown queues are empty ones.
+
+        Raises:
+            BrokerConnectionError: No answer.
+        """
+        ...
+
+    def peek(self, queue: str, limit: int) -> Sequence[Glimpse]:
+        """Read up to `limit` messages, the one that is taken next first, and leave them there.
+
+        Raises:
+            BrokerError: The server shows messages only to those who take them.
+        """
         ...
 
 

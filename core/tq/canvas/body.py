@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tq.canvas.group import group
-from tq.canvas.options import as_list, new_id
+from tq.canvas.options import as_list
 from tq.canvas.sender import Sender
 from tq.canvas.signature import Signature, as_signature
-from tq.errors import BrokerConnectionError, ChordError, TQError
+from tq.errors import BackendError, BrokerConnectionError, ChordError, TQError
 from tq.results import GroupResult, result_from_tuple
 from tq.states import FAILURE, PROPAGATE_STATES
+from tq.wire.ids import new_id
 from tq.wire.result import ResultMeta, encode_exception, rebuild_exception
 
 __all__ = ["CountedEnd", "counted_ends", "dispatch_body", "fail_body"]
@@ -80,8 +81,11 @@ def dispatch_body(
         return False
     options = {"root_id": body.options.get("root_id") or root_id, "parent_id": parent_id}
     try:
-        body.apply_async((values,), **options, add_to_parent=False)
-    except BrokerConnectionError:
+        with sender.capture() as messages:
+            body.apply_async((values,), **options, add_to_parent=False)
+        sent: bool = backend.finish_chord(group_id, claim, messages, sender.broker)
+        return sent
+    except (BrokerConnectionError, BackendError):
         raise
     except (TQError, TypeError, ValueError) as exc:
         # It can never be sent: unserializable results, an unknown queue. Whoever waits must know.

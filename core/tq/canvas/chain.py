@@ -137,9 +137,9 @@ class _chain(Signature):
         if app.conf.task_always_eager:
             with allow_join_result():
                 return self.apply(args, kwargs, **options)
-        plan = Plan()
+        plan = Plan(app)
         result = self.plan(plan, args, kwargs, options)
-        plan.run(app)
+        plan.run()
         return result
 
     def plan(self, plan: Plan, args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
@@ -154,10 +154,9 @@ class _chain(Signature):
             own.get("root_id"),
             own.get("parent_id"),
             own.get("link_error"),
-            None,
-            own.get("task_id"),
-            own.get("group_id"),
-            own.get("chord"),
+            last_task_id=own.get("task_id"),
+            group_id=own.get("group_id"),
+            chord_body=own.get("chord"),
             group_index=own.get("group_index"),
         )
         if not steps:
@@ -214,11 +213,9 @@ class _chain(Signature):
             self.tasks,
             root_id,
             parent_id,
-            None,
-            None,
-            _id,
-            group_id,
-            chord,
+            last_task_id=_id,
+            group_id=group_id,
+            chord_body=chord,
             clone=False,
             group_index=group_index,
         )
@@ -416,8 +413,9 @@ def strip_header_links(sig: Any) -> None:
     Such a chord carries its body itself, and puts it on its parts when it starts.
     """
     if isinstance(sig, chord_type):
-        _clear_chord([sig.tasks])
-        strip_header_links(sig.tasks)
+        _clear_chord([sig.tasks] if isinstance(sig.tasks, group_type) else sig.tasks)
+        for part in sig.parts:
+            strip_header_links(part)
         if sig.body is not None:
             strip_header_links(sig.body)
     elif isinstance(sig, group_type | _chain):

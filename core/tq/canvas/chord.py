@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from tq.canvas.group import count_parts, group
-from tq.canvas.options import as_list, new_id
+from tq.canvas.options import as_list
 from tq.canvas.plan import Plan
 from tq.canvas.signature import Signature, as_signature, as_signatures, maybe_signature
 from tq.canvas.stamping import stamp_chord
-from tq.results import GroupResult, allow_join_result
+from tq.errors import ChordError
+from tq.results import GroupResult, allow_join_result, leaves_of
+from tq.states import IGNORED, REJECTED
+from tq.wire.ids import new_id
 
 __all__ = ["chord"]
 
@@ -23,12 +26,26 @@ class chord(Signature):
 
     @property
     def tasks(self) -> Any:
-        """Return the header: a group, or a list of signatures."""
+        """Return the header: a list of its parts, or a group of them once it is frozen.
+
+        It is a group also where the group that was given has options.
+        """
         return self["kwargs"]["header"]
 
     @tasks.setter
     def tasks(self, header: Any) -> None:
         self["kwargs"]["header"] = header
+
+    @property
+    def parts(self) -> list[Any]:
+        """Return the parts of the header."""
+        found: list[Any] = self.tasks.tasks if isinstance(self.tasks, group) else self.tasks
+        return found
+
+    @property
+    def header(self) -> group:
+        """Return the header as a group."""
+        return self.tasks if isinstance(self.tasks, group) else group(self.tasks, app=self._app)
 
     @property
     def body(self) -> Any:
@@ -50,13 +67,12 @@ class chord(Signature):
         **options: Any,
     ) -> None:
         """Hold header and body; `kwargs` go to the header's tasks."""
-        as_group = header if isinstance(header, group) else _as_group(header, app)
         super().__init__(
             task,
             args,
             {
                 "kwargs": dict(kwargs or {}),
-                "header": as_group,
+                "header": _as_header(header, app),
                 "body": maybe_signature(body, app=app),
             },
             subtask_type="chord",
@@ -84,9 +100,8 @@ class chord(Signature):
         """Return the application: the given one, the header's, or the body's."""
         if self._app is not None:
             return self._app
-        members = self.tasks.tasks
-        if members:
-            return members[0].app
+        if self.parts:
+            return self.parts[0].app
         return self.body.app if self.body is not None else super().app
 
     def clone(self, args: Any = None, kwargs: Any = None, **opts: Any) -> "chord":
@@ -97,7 +112,9 @@ class chord(Signature):
         body = named.get("body")
         copy["kwargs"] = {
             "kwargs": {**named.get("kwargs", {}), **(kwargs or {})},
-            "header": self.tasks.clone(),
+            "header": self.tasks.clone()
+            if isinstance(self.tasks, group)
+            else [part.clone() for part in self.tasks],
             "body": body.clone() if body is not None else None,
         }
         return copy  # type: ignore[return-value]  # from_dict gives the same type
@@ -117,14 +134,14 @@ class chord(Signature):
     # -- running -------------------------------------------------------------------------------
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
-        """Send the header in bulk, after its size is written; returns the body's result."""
+        """Send the header in bulk, its size before its last part; returns the body's result."""
         app = self.app
         if app.conf.task_always_eager:
             with allow_join_result():
                 return self.apply(args, kwargs, **options)
-        plan = Plan()
+        plan = Plan(app)
         result = self.plan(plan, args, kwargs, options)
-        plan.run(app)
+        plan.run()
         return result
 
     def plan(self, plan: Plan, args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
@@ -134,8 +151,7 @@ class chord(Signature):
         front = tuple(args) + tuple(self.args) if args and not self.immutable else self.args
         merged = {**self.options, **{k: v for k, v in options.items() if v is not None}}
         add_to_parent = merged.pop("add_to_parent", True)
-        # Shallow: freezing below copies each member.
-        header = group(list(self.tasks.tasks), app=self._app, **self.tasks.options)
+        header = self.header
         body = as_signature(given if given is not None else self.body, self._app).clone()
         frozen_id = merged.pop("task_id", None)
         group_id = header.options.get("task_id") or new_id()
@@ -162,17 +178,13 @@ class chord(Signature):
         header_options = {k: v for k, v in merged.items() if k not in ("chain", "chord")}
         header_options.pop("group_id", None)
         header_options.pop("group_index", None)
-        header.options["task_id"] = group_id
-        results = header.freeze_members(group_id, body, merged.get("root_id"))
-        header_result: Any = GroupResult(group_id, results, app=self.app)
         if header.tasks:
-            if any(isinstance(result, GroupResult) for result in results):
-                plan.groups[group_id] = {"result": header_result.as_tuple()}
-            header_options.update(delay, chord=body, add_to_parent=add_to_parent)
+            header_options.update(delay, task_id=group_id, chord=body, add_to_parent=add_to_parent)
             header_result = header.plan(
-                plan, front, {**self["kwargs"]["kwargs"], **named}, header_options
+                plan, front, {**self["kwargs"]["kwargs"], **named}, header_options, as_header=True
             )
         else:
+            header_result = GroupResult(group_id, [], app=self.app)
             body.plan(plan, ([],), {}, {**delay, "add_to_parent": add_to_parent})
         _set_first_parent(body_result, header_result)
         return body_result
@@ -195,7 +207,10 @@ class chord(Signature):
         for errback in as_list(merged.get("link_error")):
             target.link_error(errback)
         front = tuple(args) + tuple(self.args) if args and not self.immutable else self.args
-        header_result = self.tasks.clone().apply(front, {**self["kwargs"]["kwargs"], **named})
+        header_result = self.header.apply(front, {**self["kwargs"]["kwargs"], **named})
+        for part in leaves_of(header_result):
+            if part.state in (IGNORED, REJECTED):
+                raise ChordError(f"Dependency {part.id} raised {part.result!r}")
         values = header_result.get(propagate=propagate, disable_sync_subtasks=False)
         result = target.apply((values,))
         _set_first_parent(result, header_result)
@@ -213,8 +228,9 @@ class chord(Signature):
         group_index: int | None = None,
     ) -> Any:
         """Give header and body ids; a place in an outer group goes to the body."""
-        header_result = self.tasks.freeze(parent_id=parent_id, root_id=root_id, chord=self.body)
-        self.options["task_id"] = self.tasks.options["task_id"]
+        header = self.tasks = self.header
+        header_result = header.freeze(parent_id=parent_id, root_id=root_id, chord=self.body)
+        self.options["task_id"] = header.options["task_id"]
         if self.body is None:
             return header_result
         result = self.body.freeze(
@@ -236,7 +252,7 @@ class chord(Signature):
         """
         errback = as_signature(errback, self._app)
         on_header = self.app.conf.task_allow_error_cb_on_chord_header
-        for member in self.tasks.tasks:
+        for member in self.parts:
             if isinstance(member, type(self)):
                 member.link_error(errback)
             elif on_header:
@@ -247,30 +263,41 @@ class chord(Signature):
 
     def set_immutable(self, immutable: bool) -> None:
         """Say whether the header's tasks ignore arguments of a previous step."""
-        self.tasks.set_immutable(immutable)
+        for part in self.parts:
+            part.set_immutable(immutable)
 
     def stamp(self, visitor: Any = None, append_stamps: bool = False, **headers: Any) -> Any:
         """Put stamps on header and body."""
-        header = self.tasks.tasks if isinstance(self.tasks, group) else self.tasks
-        return stamp_chord(self, header, visitor, append_stamps, headers)
+        return stamp_chord(self, self.parts, visitor, append_stamps, headers)
 
     def __length_hint__(self) -> int:
         """Count the parts of the header."""
-        return count_parts(self.tasks)
+        return sum(count_parts(part) for part in self.parts)
 
     def __repr__(self) -> str:
         """Show header and body."""
         if self.body is None:
-            return f"<chord without body: {self.tasks!r}>"
-        return f"%{self.body!r}<-{self.tasks!r}"
+            return f"<chord without body: {self.header!r}>"
+        return f"%{self.body!r}<-{self.header!r}"
 
 
-def _as_group(header: Any, app: Any) -> group:
+def _as_header(header: Any, app: Any) -> Any:
+    """Return what a chord keeps of a header.
+
+    A chain as header is its steps, side by side; signatures in a list are copied, so that what is
+    linked to a part leaves the caller's alone. Source: celery/canvas.py, `_maybe_group`.
+    """
     if isinstance(header, Mapping):
         found = as_signature(header, app)
-        # A chain as header is its steps, side by side. Source: celery/canvas.py, `_maybe_group`.
-        return found if isinstance(found, group) else group(as_signatures(found, app), app=app)
-    return group(header, app=app)
+        if isinstance(found, group):
+            return found if found.options else found.tasks
+        return as_signatures(found, app)
+    parts = as_signatures(header, app)
+    if not isinstance(header, list | tuple):
+        return parts
+    return [
+        part.clone() if part is given else part for part, given in zip(parts, header, strict=True)
+    ]
 
 
 def _set_first_parent(result: Any, parent: Any) -> None:

@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
-from tq.canvas.options import FIXED_OPTIONS, copy_options, new_id
+from tq.canvas.options import FIXED_OPTIONS, copy_options
 from tq.canvas.plan import Plan
 from tq.canvas.signature import Signature, as_signature, as_signatures
 from tq.canvas.stamping import stamp_members
-from tq.results import AsyncResult, GroupResult
+from tq.results import GroupResult
+from tq.wire.ids import new_id
 
 __all__ = ["count_parts", "group", "is_empty_group", "unroll_single"]
 
@@ -102,43 +103,62 @@ class group(Signature):
         app = self.app
         if app.conf.task_always_eager:
             return self.apply(args, kwargs, **options)
-        plan = Plan()
+        plan = Plan(app)
         result = self.plan(plan, args, kwargs, {**options, "add_to_parent": add_to_parent})
-        plan.run(app)
+        plan.run()
         return result
 
-    def plan(self, plan: Plan, args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
-        """Add every member to `plan`, and the size of the chord they are parts of."""
+    def plan(
+        self,
+        plan: Plan,
+        args: Any,
+        kwargs: Any,
+        options: dict[str, Any],
+        as_header: bool = False,
+    ) -> Any:
+        """Add every member to `plan`, and the size of the chord they are parts of.
+
+        Args:
+            plan: Publishes its batches meanwhile.
+            args: Go to each member.
+            kwargs: Go to each member.
+            options: Go to each member; `chord` is the body that waits for them.
+            as_header: Whether they are the parts of a chord, and in the order of its header.
+        """
         if not self.tasks:
             return self.freeze()
         merged, group_id = self._own_options(options)
         add_to_parent = merged.pop("add_to_parent", True)
         body = merged.pop("chord", None)
         merged.pop("group_index", None)
-        results = []
+        results: list[Any] = []
         parts = 0
         app = self.app
+        chord = None
         passed = {**merged, "add_to_parent": False}
-        for index, member in self.unrolled():
+        for index, member in enumerate(self.parts()) if as_header else self.unrolled():
             chord = body if body is not None else member.options.get("chord")
             if chord is not None:
                 passed["chord"] = chord
             if type(member) is Signature:
                 call = member.as_member(args, kwargs, passed, index)
                 plan.calls.append(call)
-                results.append(AsyncResult(call["options"]["task_id"], app=app))
+                results.append(call.result_of(app))
                 parts += 1
             else:
                 copy = member.clone()
                 place = {"root_id": merged.get("root_id"), "group_index": index}
-                results.append(copy.freeze(group_id=group_id, **place))
+                results.append(copy.freeze(group_id=group_id, chord=body, **place))
                 parts += count_parts(copy)
                 copy.plan(plan, args, kwargs, passed)
-            if chord is not None:
-                plan.sizes[group_id] = parts
             if body is None:
                 passed.pop("chord", None)
+            plan.make_room()
         result = GroupResult(group_id, results, app=app)
+        if chord is not None:
+            plan.sizes[group_id] = parts
+        if as_header and any(isinstance(found, GroupResult) for found in results):
+            plan.groups[group_id] = {"result": result.as_tuple()}
         if add_to_parent:
             plan.trail.append(result)
         return result
@@ -174,6 +194,21 @@ class group(Signature):
             elif not _is_empty_chain(member):
                 yield index, member
 
+    def parts(self) -> Iterator[Any]:
+        """Yield the members as a header has them, nested groups flattened.
+
+        The members of a nested group come out in reverse: `[group(a, b), c]` is b, a, c. It is
+        Celery's order (`_freeze_unroll`), and a chord's body depends on it.
+        """
+        for member in self.tasks:
+            pending = deque((member,))
+            while pending:
+                part = as_signature(pending.popleft(), self._app)
+                if isinstance(part, group):
+                    pending.extendleft(part.tasks)
+                elif not _is_empty_chain(part):
+                    yield part
+
     # -- preparing -----------------------------------------------------------------------------
 
     def freeze(
@@ -206,31 +241,19 @@ class group(Signature):
         root_id: str | None,
         parent_id: str | None = None,
     ) -> list[Any]:
-        """Flatten nested groups in place, and freeze the members; returns their results.
-
-        The members of a nested group come out in reverse: `[group(a, b), c]` is b, a, c. It is
-        Celery's order (`_freeze_unroll`), and a chord's body depends on it.
-        """
-        pending = deque(self.tasks)
-        members: list[Any] = []
-        results: list[Any] = []
-        while pending:
-            member = as_signature(pending.popleft(), self._app).clone()
-            if isinstance(member, group):
-                pending.extendleft(member.tasks)
-            elif not _is_empty_chain(member):
-                results.append(
-                    member.freeze(
-                        group_id=group_id,
-                        chord=chord,
-                        root_id=root_id,
-                        parent_id=parent_id,
-                        group_index=len(members),
-                    )
-                )
-                members.append(member)
+        """Flatten nested groups in place, and freeze the members; returns their results."""
+        members = [part.clone() for part in self.parts()]
         self.tasks = members
-        return results
+        return [
+            member.freeze(
+                group_id=group_id,
+                chord=chord,
+                root_id=root_id,
+                parent_id=parent_id,
+                group_index=index,
+            )
+            for index, member in enumerate(members)
+        ]
 
     # -- changing all members ------------------------------------------------------------------
 
@@ -281,7 +304,7 @@ def is_empty_group(task: Any) -> bool:
 
 def unroll_single(task: Any) -> Any:
     """Return the member of a group of one, else `task`."""
-    while isinstance(task, group) and len(task.tasks) == 1:
+    while isinstance(task, group) and len(task.tasks[:2]) == 1:
         task = task.tasks[0]
     return task
 

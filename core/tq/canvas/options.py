@@ -3,28 +3,21 @@
 Source: API.md, Signature; celery/canvas.py, `Signature` (which options are fixed once frozen).
 """
 
-import os
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 __all__ = [
     "FIXED_OPTIONS",
     "as_list",
     "copy_options",
     "given_options",
+    "ignores_result",
     "item_property",
-    "new_id",
     "option_property",
 ]
 
 # What a signature was frozen with must not change when it is called: a chord would wait for ever.
 FIXED_OPTIONS = frozenset({"group_id", "stamped_headers"})
-
-
-def new_id() -> str:
-    """Return a new uuid4 as text."""
-    return str(UUID(bytes=os.urandom(16), version=4))
 
 
 def as_list(value: Any) -> list[Any]:
@@ -62,6 +55,12 @@ def _copy_link(link: Any) -> Any:
 def given_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out options that are None: not given."""
     return {key: value for key, value in options.items() if value is not None}
+
+
+def ignores_result(options: Mapping[str, Any], task: Any) -> bool:
+    """Tell whether a call stores no result: by its own options, else by its task's."""
+    given = options.get("ignore_result")
+    return bool(getattr(task, "ignore_result", False) if given is None else given)
 
 
 def item_property(key: str, doc: str) -> Any:

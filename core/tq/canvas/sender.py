@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from tq.errors import ConfigError
@@ -73,6 +74,15 @@ class Sender(Protocol):
     @property
     def backend(self) -> Any:
         """Return the result backend (`tq.backends.base.Backend`)."""
+        ...
+
+    @property
+    def broker(self) -> Any:
+        """Return the connection for publishing (`tq.brokers.base.Broker`)."""
+        ...
+
+    def capture(self) -> AbstractContextManager[list[Any]]:
+        """Collect the messages that are published inside, instead of sending them."""
         ...
 
     @property

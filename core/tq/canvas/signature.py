@@ -5,22 +5,24 @@ A signature is a dictionary with exactly the keys Celery writes, so that it may 
 Source: PROTOCOL 4; API.md, Signature; celery/canvas.py, `Signature`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Self, cast
 
+from tq.canvas.members import members_of
 from tq.canvas.options import (
     FIXED_OPTIONS,
     as_list,
     copy_options,
     given_options,
+    ignores_result,
     item_property,
-    new_id,
     option_property,
 )
 from tq.canvas.plan import Plan
 from tq.canvas.sender import default_sender
 from tq.canvas.stamping import stamp_links, stamp_signature
 from tq.results import AsyncResult
+from tq.wire.ids import new_id
 
 __all__ = [
     "Signature",
@@ -182,11 +184,10 @@ class Signature(dict[str, Any]):
     def plan(self, plan: Plan, args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
         """Add to `plan` what starting this takes; returns the result. Nothing is sent."""
         args, kwargs, merged = self.merge(args, kwargs, given_options(options))
+        merged.setdefault("task_id", new_id())
         call = Signature(self["task"], args, kwargs, merged, type=self._type, app=self._app)
-        if "task_id" not in merged:
-            call["options"]["task_id"] = new_id()
         plan.calls.append(call)
-        return AsyncResult(call.id, app=self.app)
+        return call.result_of()
 
     def as_member(
         self, args: Any, kwargs: Any, options: dict[str, Any], group_index: int
@@ -194,17 +195,20 @@ class Signature(dict[str, Any]):
         """Return the call that this is as a member of a group: frozen, and this left as it is."""
         args, kwargs, merged = self.merge(args, kwargs, options)
         merged["group_index"] = group_index
-        if "task_id" not in merged:
-            merged["task_id"] = new_id()
+        merged.setdefault("task_id", new_id())
         if "reply_to" not in merged:
             merged["reply_to"] = self.app.thread_oid
+        return self._plain(args, kwargs, merged)
+
+    def _plain(self, args: Any, kwargs: Any, options: Any) -> "Signature":
+        """Make a plain call of the same task: once per member of a group, 3 us instead of 9."""
         call = Signature.__new__(Signature)
         call.update(
             task=self["task"],
             args=args,
             kwargs=kwargs,
-            options=merged,
-            subtask_type=None,
+            options=options,
+            subtask_type=self["subtask_type"],
             immutable=self["immutable"],
         )
         return call.bind(self._app, self._type)
@@ -249,17 +253,7 @@ class Signature(dict[str, Any]):
         """Copy, with more arguments and options; arguments themselves are not copied."""
         args, kwargs, options = self.merge(args, kwargs, opts)
         if type(self) is Signature:
-            # The plain case, once per member of a group: 3 us instead of 9.
-            plain = Signature.__new__(Signature)
-            plain.update(
-                task=self["task"],
-                args=tuple(args),
-                kwargs=dict(kwargs),
-                options=copy_options(options),
-                subtask_type=self["subtask_type"],
-                immutable=self["immutable"],
-            )
-            return plain.bind(self._app, self._type)
+            return self._plain(tuple(args), dict(kwargs), copy_options(options))
         copy = Signature.from_dict(
             {
                 "task": self["task"],
@@ -308,7 +302,16 @@ class Signature(dict[str, Any]):
             options["chord"] = chord
         if group_index is not None:
             options["group_index"] = group_index
-        return AsyncResult(options["task_id"], app=self.app)
+        return self.result_of()
+
+    def result_of(self, app: Any = None) -> AsyncResult:
+        """Return the result of this call, which has its id; `app` where it was looked up."""
+        app = app if app is not None else self.app
+        found = AsyncResult(self["options"]["task_id"], app=app)
+        task = self._type if self._type is not None else app.tasks.get(self["task"])
+        # Nothing will come: whoever waits for a canvas that it is in would wait for ever.
+        found.ignored = ignores_result(self["options"], task)
+        return found
 
     def replace(self, args: Any = None, kwargs: Any = None, options: Any = None) -> "Signature":
         """Copy, with whole parts replaced."""
@@ -362,7 +365,7 @@ class Signature(dict[str, Any]):
         """Return callbacks (`link`) or errbacks (`link_error`), made signatures in place."""
         if not self["options"].get(key):
             return []
-        found = [as_signature(link) for link in as_list(self["options"][key])]
+        found = [as_signature(link, self._app) for link in as_list(self["options"][key])]
         self["options"][key] = found
         return found
 
@@ -412,7 +415,7 @@ class Signature(dict[str, Any]):
         app = self.app
         call = self.clone(task_id=self.id or new_id())
         app.control.election(call.id, "task", call)
-        return AsyncResult(call.id, app=app)
+        return call.result_of(app)
 
     def reprcall(self, *args: Any, **kwargs: Any) -> str:
         """Describe the call in one line, with more arguments in front."""
@@ -465,20 +468,23 @@ def maybe_signature(d: Any, app: Any = None, clone: bool = False) -> Any:
         if clone:
             d = d.clone()
     else:
-        d = Signature.from_dict(d)
+        d = Signature.from_dict(d, app=app)
     return d.bind(app)
 
 
 def as_signature(value: Any, app: Any = None) -> Signature:
-    """Make a dictionary a signature.
+    """Make a dictionary or a task a signature.
 
     Raises:
-        TypeError: It is neither.
+        TypeError: It is none of these.
     """
     found = maybe_signature(value, app)
-    if not isinstance(found, Signature):
+    if isinstance(found, Signature):
+        return found
+    make = getattr(value, "signature", None)
+    if make is None:
         raise TypeError(f"expected a signature, got {value!r:.80}")
-    return found
+    return cast(Signature, make()).bind(app)
 
 
 def as_signatures(values: Any, app: Any = None) -> list[Signature]:
@@ -488,5 +494,4 @@ def as_signatures(values: Any, app: Any = None) -> list[Signature]:
         tasks = found["kwargs"].get("tasks")
         is_many = found["subtask_type"] in ("group", "chain")
         return as_signatures(tasks, app) if is_many else [found]
-    sequence: Sequence[Any] = values if isinstance(values, Sequence) else list(values)
-    return [as_signature(value, app) for value in sequence]
+    return members_of(values, lambda value: as_signature(value, app))

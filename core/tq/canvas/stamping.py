@@ -67,11 +67,11 @@ class StampingVisitor:
 
     def on_chord_header_start(self, sig: Any, **header: Any) -> dict[str, Any]:
         """Return stamps for all parts of a chord's header: those of a group, by default."""
-        return self.on_group_start(sig.tasks, **header)
+        return self.on_group_start(sig.header, **header)
 
     def on_chord_header_end(self, sig: Any, **header: Any) -> None:
         """Notice that all parts of a chord's header were stamped."""
-        self.on_group_end(sig.tasks, **header)
+        self.on_group_end(sig.header, **header)
 
     def on_chord_body(self, sig: Any, **header: Any) -> dict[str, Any]:
         """Return stamps for a chord's body."""

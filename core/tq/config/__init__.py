@@ -7,6 +7,7 @@ load_object(obj, namespace, source), load_environment(environ)   sources -> chec
 
 from tq.config.conf import Conf, LateSettingWarning, UnusedSettingWarning, mask_password
 from tq.config.loading import load_environment, load_object
+from tq.config.private_queues import QueueOptions, queue_options
 from tq.config.settings import DEFAULTS, FIELD_NAMES, Settings
 
 __all__ = [
@@ -14,9 +15,11 @@ __all__ = [
     "FIELD_NAMES",
     "Conf",
     "LateSettingWarning",
+    "QueueOptions",
     "Settings",
     "UnusedSettingWarning",
     "load_environment",
     "load_object",
     "mask_password",
+    "queue_options",
 ]

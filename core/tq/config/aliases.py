@@ -173,12 +173,8 @@ UNUSED_NAMES: frozenset[str] = frozenset(
 
 UNREAD_NAMES: frozenset[str] = frozenset(
     {
-        "control_queue_durable",
-        "control_queue_exclusive",
-        "event_queue_durable",
-        "event_queue_exclusive",
-        "event_serializer",
         "redis_backend_health_check_interval",
+        "redis_max_connections",
         "result_backend_always_retry",
         "result_backend_max_retries",
         "result_cache_max",

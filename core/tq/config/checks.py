@@ -24,11 +24,12 @@ _POSITIVE = frozenset(
 )
 _MAY_BE_NEGATIVE = frozenset({"result_cache_max"})
 _CHOICES: dict[str, tuple[Any, ...]] = {
+    "event_serializer": ("json", "msgpack", "yaml"),  # monitors unpickle nothing
     "task_protocol": (1, 2),
     "task_default_delivery_mode": (1, 2),
     "task_default_queue_type": ("classic", "quorum"),
     "task_create_missing_queue_type": ("classic", "quorum"),
-    "worker_pool_start_method": ("fork", "spawn", "forkserver"),
+    "worker_pool_start_method": ("fork", "spawn"),
 }
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 
@@ -118,6 +119,7 @@ def _int(value: Any) -> int:
 
 
 def _float(value: Any) -> float:
+    # A whole number stays as it was written: workers' answers and headers show it.
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, _EnvText):
@@ -127,7 +129,7 @@ def _float(value: Any) -> float:
             raise _Misfit from None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _Misfit
-    return float(value)
+    return value
 
 
 def _str(value: Any) -> str:

@@ -15,15 +15,20 @@ def command_exchange(namespace: str) -> Exchange:
 
 
 def command_queue(
-    hostname: str, namespace: str, ttl: float | None = 300.0, expires: float | None = 10.0
+    hostname: str,
+    namespace: str,
+    ttl: float | None = 300.0,
+    expires: float | None = 10.0,
+    exclusive: bool = True,
+    durable: bool = False,
 ) -> Queue:
     """Describe the queue in which a node receives commands."""
     return Queue(
         name=f"{hostname}.{namespace}.pidbox",
         exchange=command_exchange(namespace),
-        durable=False,
-        exclusive=True,
-        auto_delete=True,
+        durable=durable,
+        exclusive=exclusive,
+        auto_delete=not durable,
         expires=expires,
         message_ttl=ttl,
         no_ack=True,
@@ -31,7 +36,12 @@ def command_queue(
 
 
 def reply_queue(
-    oid: str, namespace: str, ttl: float | None = 300.0, expires: float | None = 10.0
+    oid: str,
+    namespace: str,
+    ttl: float | None = 300.0,
+    expires: float | None = 10.0,
+    exclusive: bool = True,
+    durable: bool = False,
 ) -> Queue:
     """Describe the queue in which the caller `oid` receives replies."""
     exchange = Exchange(
@@ -41,9 +51,9 @@ def reply_queue(
         name=f"{oid}.{exchange.name}",
         exchange=exchange,
         routing_key=oid,
-        durable=False,
-        exclusive=True,
-        auto_delete=True,
+        durable=durable,
+        exclusive=exclusive,
+        auto_delete=not durable,
         expires=expires,
         message_ttl=ttl,
         no_ack=True,

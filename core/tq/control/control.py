@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from tq.brokers.base import Broker
 from tq.clock import LamportClock
+from tq.config import queue_options
 from tq.control.addresses import node_of
 from tq.control.inspect import Inspect
 from tq.control.mailbox import Call, Mailbox
@@ -103,6 +104,9 @@ class Control:
         """Read one setting of the application."""
         return default if self.app is None else getattr(self.app.conf, name, default)
 
+    def _queue_options(self) -> Mapping[str, Any]:
+        return {} if self.app is None else queue_options(self.app.conf, "control")
+
     def _new_mailbox(self, broker: Broker) -> Mailbox:
         """Make a mailbox with the application's settings."""
         clock = getattr(self.app, "clock", None)
@@ -110,9 +114,8 @@ class Control:
             broker,
             namespace=self.namespace,
             clock=clock if isinstance(clock, LamportClock) else None,
-            queue_ttl=self._setting("control_queue_ttl", 300.0),
-            queue_expires=self._setting("control_queue_expires", 10.0),
             read_only=self.read_only,
+            **self._queue_options(),
         )
 
     def expected(

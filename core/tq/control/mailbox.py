@@ -155,6 +155,8 @@ class Mailbox:
         clock: LamportClock | None = None,
         queue_ttl: float | None = 300.0,
         queue_expires: float | None = 10.0,
+        queue_exclusive: bool = True,
+        queue_durable: bool = False,
         read_only: bool = False,
         time_source: Clock | None = None,
     ) -> None:
@@ -166,6 +168,8 @@ class Mailbox:
             clock: The process's logical clock.
             queue_ttl: Seconds a reply lives in the queue (`control_queue_ttl`).
             queue_expires: Seconds the unused queue lives (`control_queue_expires`).
+            queue_exclusive: No other connection may use it (`control_queue_exclusive`).
+            queue_durable: It outlives its connection (`control_queue_durable`).
             read_only: Refuse every command that changes anything.
             time_source: Another clock, for tests.
         """
@@ -177,7 +181,9 @@ class Mailbox:
         self.oid = new_oid()
         self.unclaimed = 0
         self.invalid = 0
-        self._queue = reply_queue(self.oid, namespace, queue_ttl, queue_expires)
+        self._queue = reply_queue(
+            self.oid, namespace, queue_ttl, queue_expires, queue_exclusive, queue_durable
+        )
         self._subscription: Subscription | None = None
         self._calls: dict[str, Call] = {}
         self._news = threading.Condition()

@@ -41,6 +41,8 @@ class Node:
         namespace: str = "celery",
         queue_ttl: float | None = 300.0,
         queue_expires: float | None = 10.0,
+        queue_exclusive: bool = True,
+        queue_durable: bool = False,
         rate: float = 50.0,
         burst: int = 200,
         backlog_limit: int = 1000,
@@ -55,6 +57,8 @@ class Node:
             namespace: The setting `control_exchange`.
             queue_ttl: Seconds a command lives in the queue (`control_queue_ttl`).
             queue_expires: Seconds the unused queue lives (`control_queue_expires`).
+            queue_exclusive: No other connection may use it (`control_queue_exclusive`).
+            queue_durable: It outlives its connection (`control_queue_durable`).
             rate: Commands a second in the long run.
             burst: Commands at once after a quiet time.
             backlog_limit: Commands kept waiting beyond the rate.
@@ -65,7 +69,9 @@ class Node:
         self.clock = clock
         self.received = 0
         self.skipped: dict[str, int] = {}
-        self._queue = command_queue(hostname, namespace, queue_ttl, queue_expires)
+        self._queue = command_queue(
+            hostname, namespace, queue_ttl, queue_expires, queue_exclusive, queue_durable
+        )
         self._namespace = namespace
         self._subscription: Subscription | None = None
         self._backlog: deque[Command] = deque()

@@ -19,6 +19,7 @@ from tq.errors import BrokerError, EncodeError
 from tq.events.exchange import event_exchange
 from tq.saferepr import saferepr
 from tq.wire.event import encode_events, utc_offset
+from tq.wire.serialization import dumps
 
 __all__ = ["Emitter"]
 
@@ -56,6 +57,7 @@ class Emitter:
         clock: LamportClock,
         *,
         exchange: str = "celeryev",
+        serializer: str = "json",
         enabled: bool = True,
         groups: Collection[str] | None = None,
         batch_groups: Collection[str] = ("task",),
@@ -71,6 +73,7 @@ class Emitter:
             hostname: The sender's node name, put into every event.
             clock: Advanced by one per event.
             exchange: Name of the event exchange (`event_exchange`).
+            serializer: `json`, `msgpack` or `yaml` (`event_serializer`).
             enabled: False makes `send` do nothing at all.
             groups: Only events of these groups are sent (`{"worker"}` for a worker without `-E`).
             batch_groups: Groups whose events may travel as arrays.
@@ -78,7 +81,11 @@ class Emitter:
             buffer_limit: Most events kept while the broker is away; the oldest are dropped.
             auto_flush: Publish from within `send` when `batch_limit` events wait.
             time_source: Another clock, for tests.
+
+        Raises:
+            EncodeError: The serializer is unknown, or its library is not installed.
         """
+        dumps({}, serializer)
         self.broker = broker
         self.hostname = hostname
         self.clock = clock
@@ -91,6 +98,7 @@ class Emitter:
         self.auto_flush = auto_flush
         self._batch_groups = frozenset(batch_groups)
         self._exchange: Exchange = event_exchange(exchange, broker.driver)
+        self._serializer = serializer
         self._time = time_source or SystemClock()
         self._pid = os.getpid()
         self._utcoffset = utc_offset()
@@ -215,12 +223,14 @@ class Emitter:
 
     def _encode_batch(self, batch: list[dict[str, Any]], group: str) -> list[Message]:
         """Encode one batch; an event that cannot be encoded is dropped alone."""
+        if self._serializer != "json":
+            return self._encode_slowly(batch, group)
         multi = group in self._batch_groups
         key = f"{group}.multi" if multi else batch[0]["type"].replace("-", ".")
         try:
             body = _encoder.encode(batch if multi else batch[0])
         except (TypeError, ValueError, OverflowError, RecursionError):
-            return [message for event in batch for message in self._encode_odd(event, multi)]
+            return self._encode_singly(batch, multi)
         return [
             Message(
                 body=body,
@@ -232,13 +242,28 @@ class Emitter:
             )
         ]
 
-    def _encode_odd(self, event: dict[str, Any], multi: bool) -> list[Message]:
-        """Encode one event by the slow way that takes more kinds of values."""
-        exchange = self._exchange
+    def _encode_slowly(self, batch: list[dict[str, Any]], group: str) -> list[Message]:
+        """Encode one batch by the way that takes more kinds of values, and every serializer."""
+        multi = group in self._batch_groups
         try:
-            return [
-                encode_events([event], self.hostname, exchange.name, exchange.type, batch=multi)
-            ]
+            return [self._message(batch, multi)]
+        except EncodeError:
+            return self._encode_singly(batch, multi)
+
+    def _message(self, batch: list[dict[str, Any]], multi: bool) -> Message:
+        exchange = self._exchange
+        return encode_events(
+            batch, self.hostname, exchange.name, exchange.type, self._serializer, batch=multi
+        )
+
+    def _encode_singly(self, batch: list[dict[str, Any]], multi: bool) -> list[Message]:
+        """Encode events one by one, and drop those that cannot be."""
+        return [message for event in batch for message in self._encode_odd(event, multi)]
+
+    def _encode_odd(self, event: dict[str, Any], multi: bool) -> list[Message]:
+        """Encode one event, or drop it."""
+        try:
+            return [self._message([event], multi)]
         except EncodeError as error:
             self.dropped += 1
             _log.warning("event %s dropped: %s", str(event.get("type"))[:100], error)

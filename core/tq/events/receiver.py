@@ -87,6 +87,8 @@ class Receiver:
         queue_prefix: str = "celeryev",
         queue_ttl: float | None = 5.0,
         queue_expires: float | None = 60.0,
+        queue_exclusive: bool = True,
+        queue_durable: bool = False,
         control_exchange: str = "celery",
         clock: LamportClock | None = None,
         wake_workers: bool = True,
@@ -102,6 +104,8 @@ class Receiver:
             queue_prefix: The setting `event_queue_prefix`.
             queue_ttl: Seconds an event lives in the queue (`event_queue_ttl`).
             queue_expires: Seconds the unused queue lives (`event_queue_expires`).
+            queue_exclusive: No other connection may use it (`event_queue_exclusive`).
+            queue_durable: It outlives its connection (`event_queue_durable`).
             control_exchange: The setting of that name, for asking workers to show up.
             clock: The process's logical clock.
             wake_workers: Ask all workers for a heartbeat whenever the subscription begins.
@@ -120,9 +124,9 @@ class Receiver:
             name=f"{queue_prefix}.{uuid.uuid4()}",
             exchange=event_exchange(exchange, broker.driver),
             routing_key=routing_key,
-            durable=False,
-            exclusive=True,
-            auto_delete=True,
+            durable=queue_durable,
+            exclusive=queue_exclusive,
+            auto_delete=not queue_durable,
             expires=queue_expires,
             message_ttl=queue_ttl,
             no_ack=True,

@@ -17,7 +17,14 @@ from tq.execution.host import Host
 from tq.execution.outcome import ExceptionInfo, PendingChord
 from tq.wire.result import ResultMeta
 
-__all__ = ["call_errbacks", "dispatch_chord", "following_ids", "pending_chord", "send_successors"]
+__all__ = [
+    "call_errbacks",
+    "dispatch_chord",
+    "following_ids",
+    "pending_chord",
+    "send_successors",
+    "sent_under_own_id",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -158,6 +165,17 @@ def pending_chord(backend: Any, context: Context, record: ResultMeta) -> Pending
             for id_, group, _, place in rest
         ),
     )
+
+
+def sent_under_own_id(context: Context) -> bool:
+    """Tell whether a run sent a call under its own id: that one's end counts, not the run's."""
+    for child in context.children:
+        node = child
+        while node is not None:
+            if node.id == context.id:
+                return True
+            node = node.parent
+    return False
 
 
 def dispatch_chord(app: Host, pending: PendingChord, claim: str) -> bool:

@@ -266,7 +266,7 @@ def build_context(
         stamped_headers=headers.stamped_headers,
         stamps=headers.stamps,
         task=headers.task,
-        timelimit=headers.timelimit,
+        timelimit=list(headers.timelimit),
     )
     return context
 

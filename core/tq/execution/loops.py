@@ -48,7 +48,7 @@ def _in_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 def _loop() -> Any:
     """Return this thread's loop, made anew after a fork: its selector was the parent's."""
-    import asyncio
+    import asyncio  # as above
 
     if getattr(_local, "pid", None) != os.getpid() or _local.loop.is_closed():
         _local.loop, _local.pid = asyncio.new_event_loop(), os.getpid()

@@ -18,7 +18,13 @@ from typing import Any
 
 from tq import signals
 from tq.errors import EncodeError, Ignore, Reject, Retry, TQError
-from tq.execution.callbacks import call_errbacks, following_ids, pending_chord, send_successors
+from tq.execution.callbacks import (
+    call_errbacks,
+    following_ids,
+    pending_chord,
+    send_successors,
+    sent_under_own_id,
+)
 from tq.execution.context import Context, pop, push
 from tq.execution.host import Host
 from tq.execution.loops import run_coroutine
@@ -180,7 +186,7 @@ def _raised(run: _Run, exc: BaseException) -> Execution:
     if isinstance(exc, Reject):
         return _rejected(run, exc)
     if isinstance(exc, Ignore):
-        return _outcome(run, IGNORED, exc=exc)
+        return _ignored(run, exc)
     if not isinstance(exc, Retry) and _retries_by_itself(run.plan, exc):
         exc = _ask_for_retry(run, exc)
     if isinstance(exc, Retry):
@@ -269,16 +275,7 @@ def _failed(run: _Run, exc: BaseException) -> Execution:
     _record_failure(run, execution, info)
     if "on_failure" in run.plan.handlers:
         _call_handler(run, "on_failure", exc, run.id, run.args, run.kwargs, info)
-    if signals.task_failure:
-        signals.task_failure.send(
-            sender=run.task,
-            task_id=run.id,
-            exception=exc,
-            args=run.args,
-            kwargs=run.kwargs,
-            traceback=info.tb,
-            einfo=info,
-        )
+    _tell_failure(run, exc, info)
     if "after_return" in run.plan.handlers:
         _call_handler(run, "after_return", FAILURE, exc, run.id, run.args, run.kwargs, info)
     if not run.context.is_eager:
@@ -294,8 +291,33 @@ def _rejected(run: _Run, exc: Reject) -> Execution:
     execution.reject = bool(exc.requeue)
     if not exc.requeue:
         _record_failure(run, execution, info)
+        if not run.context.is_eager:
+            _tell_failure(run, exc, info)
     else:
         execution.messages = []
+    return execution
+
+
+def _tell_failure(run: _Run, exc: BaseException, info: ExceptionInfo) -> None:
+    if signals.task_failure:
+        signals.task_failure.send(
+            sender=run.task,
+            task_id=run.id,
+            exception=exc,
+            args=run.args,
+            kwargs=run.kwargs,
+            traceback=info.tb,
+            einfo=info,
+        )
+
+
+def _ignored(run: _Run, exc: Ignore) -> Execution:
+    """Record nothing; only a chord is told that this part brings it no value."""
+    execution = _outcome(run, IGNORED, exc=exc)
+    context = run.context
+    if not context.is_eager and not sent_under_own_id(context):
+        record = state_record(run.app, context, run.id, FAILURE, exc)
+        execution.chord = pending_chord(run.app.backend, context, record)
     return execution
 
 

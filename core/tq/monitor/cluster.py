@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from tq import states
-from tq.monitor.merging import kind_of, merge, text_size
+from tq.monitor.merging import kind_of, merge, merge_request, text_size
 from tq.monitor.rates import Histogram, Rings, bucket_of
 from tq.monitor.task import TaskDetail, TaskInfo
 from tq.monitor.worker import WorkerInfo, WorkerStatus
@@ -199,6 +199,36 @@ class ClusterState:
         if kind.known:
             self._count_outcome(task, worker, kind.subject, arrived)
         return task
+
+    def adopt(self, hostname: str, requests: Sequence[Any], now: float) -> None:
+        """Take in what a worker answered to `active`: tasks that began before anybody listened.
+
+        Only tasks that no event told more of are changed, and nothing is counted. An answer that
+        is not what it should be is left out.
+        """
+        if hostname not in self.workers:
+            return
+        adopted: list[TaskInfo] = []
+        self.version += 1
+        for found in requests:
+            request = found if isinstance(found, dict) else {}
+            uuid, begun = request.get("id"), request.get("time_start")
+            if not isinstance(uuid, str) or not isinstance(begun, int | float) or not begun:
+                continue
+            task = self.tasks.get(uuid)
+            if task is not None and task.state not in (states.PENDING, states.RECEIVED):
+                continue
+            task = task or self._new_task(uuid)
+            before, ran_on = task.state, task.worker
+            self.bytes += merge_request(task, request, self._strings)
+            task.worker, task.state = self._string(hostname), states.STARTED
+            task.started = task.timestamp = float(begun)
+            task.local_received, task.version = now, self.version
+            self._moved(task, before, ran_on)
+            adopted.append(task)
+        if adopted:
+            self._log_changes(adopted)
+            self._evict()
 
     def _new_task(self, uuid: str) -> TaskInfo:
         """Begin to keep a task."""

@@ -144,6 +144,10 @@ class LineDump:
         what = self._task(event, subject) if group == "task" else _worker_words(event)
         return safe_text(f"{start} {host:<20} {what}".rstrip())
 
+    def learn(self, uuid: str, name: str) -> None:
+        """Take over a task's name that no event will tell."""
+        self._names.put(uuid, name)
+
     def _task(self, event: Event, subject: str) -> str:
         """Describe what happened to a task."""
         uuid = str(event["uuid"])
@@ -176,15 +180,19 @@ class JsonDump:
         Args:
             broker_url: Where the events come from, the password masked.
             started: ISO 8601 time for the header.
-            source: Value of `_src` in each line.
+            source: Value of `_src` in each line; may be changed on the way.
         """
         self._names = _Names()
         self._header = {"tq": "header", "version": 1, "broker": broker_url, "started": started}
-        self._source = source
+        self.source = source
 
     def header(self) -> Iterator[str]:
         """Give the line that comes first."""
         yield _json.encode(self._header).decode()
+
+    def learn(self, uuid: str, name: str) -> None:
+        """Take over a task's name that no event will tell."""
+        self._names.put(uuid, name)
 
     def gap(self, start: float, end: float | None) -> str:
         """Give the line that says when events were missed; wall timestamps."""
@@ -204,7 +212,7 @@ class JsonDump:
         added = {
             "_recv": int(received * 1e9),
             "_name": self._names.get(uuid) or None if isinstance(uuid, str) else None,
-            "_src": self._source,
+            "_src": self.source,
         }
         own = {key: value for key, value in event.items() if key != "local_received"}
         return _json.encode(own | added).decode()

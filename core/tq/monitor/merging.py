@@ -12,7 +12,7 @@ from tq import states
 from tq.monitor.task import TaskDetail, TaskInfo
 from tq.saferepr import saferepr
 
-__all__ = ["EventKind", "kind_of", "merge", "text_size"]
+__all__ = ["EventKind", "kind_of", "merge", "merge_request", "text_size"]
 
 Event = Mapping[str, Any]
 
@@ -214,6 +214,31 @@ def _merge_fields(task: TaskInfo, fields: Event, strings: dict[str, str]) -> int
         elif name not in _NOT_MERGED:
             _merge_extra(task, name, value)
     return text_size(task) - size
+
+
+def merge_request(task: TaskInfo, request: Mapping[str, Any], strings: dict[str, str]) -> int:
+    """Fill in what a worker says of a task that it runs; returns by how much the texts grew.
+
+    Args:
+        task: Changed in place; what events told of it stays.
+        request: An item of the answer to `active` (PROTOCOL 8.4).
+        strings: Where names are kept once; the caller bounds it.
+    """
+    info = request.get("delivery_info")
+    queue = info.get("routing_key") if isinstance(info, dict) else None
+    told = {
+        "name": request.get("name"),
+        "args": request.get("args"),
+        "kwargs": request.get("kwargs"),
+        "queue": queue if isinstance(queue, str) and queue else None,
+        "pid": pid if type(pid := request.get("worker_pid")) is int else None,
+    }
+    missing = {
+        name: value
+        for name, value in told.items()
+        if value is not None and getattr(task, name) is None
+    }
+    return _merge_fields(task, missing, strings)
 
 
 def _merge_extra(task: TaskInfo, name: str, value: Any) -> None:

@@ -6,7 +6,7 @@ Source: CONSOLE 5.4, 5.5, 7.
 import logging
 import threading
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +23,8 @@ from tq.wire.command import Reply
 __all__ = ["Aged", "ClusterWatcher", "QueueInfo", "WatchStatus", "WorkerDetail"]
 
 _log = logging.getLogger(__name__)
+
+Listener = Callable[[Sequence[Mapping[str, Any]], float, Mapping[str, int] | None], None]
 
 _COMMANDS = ("stats", "active_queues", "registered", "active")
 _POLL = 0.2
@@ -113,6 +115,8 @@ class ClusterWatcher:
         workers_info: What workers answered, by node name; likewise.
         queues: Queues by name; likewise.
         control: For commands of the owner's own; safe to use from any thread.
+        listener: Called by `drain` with each batch's events, the wall time of their arrival, and
+            the events by type that were dropped before; None for nobody.
     """
 
     name = "cluster watcher"
@@ -151,6 +155,7 @@ class ClusterWatcher:
         self.queues: dict[str, QueueInfo] = {name: QueueInfo(name) for name in queues}
         self.inspect_interval = inspect_interval
         self.depth_interval = depth_interval
+        self.listener: Listener | None = None
         self._commands = tuple(commands)
         self._time = clock or SystemClock()
         self._replies: deque[tuple[str, Reply, float]] = deque(maxlen=_REPLIES_KEPT)
@@ -222,6 +227,8 @@ class ClusterWatcher:
         for batch in self.receiver.drain(limit):
             if batch.skipped:
                 self.state.count_skipped(batch.skipped, batch.arrived)
+            if self.listener is not None:
+                self.listener(batch.events, batch.arrived, batch.skipped)
             applied += self.state.apply_many(batch.events, batch.arrived)
         if len(self.state.workers) > known:
             # Somebody new: ask at once, so that a screen is complete within a second.

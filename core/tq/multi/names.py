@@ -109,6 +109,8 @@ def plan(parsed: Parsed, style: Style) -> list[Plan]:
     Raises:
         ConfigError: There is no node, there are two of one name, or options are aimed at none.
     """
+    if not all(name.partition("@")[0] for name in parsed.names):
+        raise ConfigError("multi: a node's name is empty")
     if not parsed.names:
         raise ConfigError("multi: which nodes? Give names, or a number for celery1..celeryN")
     first = parsed.names[0]

@@ -10,6 +10,7 @@ from tq.results.guard import (
     set_default_app,
     task_join_will_block,
 )
+from tq.results.reading import leaves_of
 from tq.results.sets import GroupResult, ResultSet
 from tq.results.single import AsyncResult, result_from_tuple
 
@@ -23,6 +24,7 @@ __all__ = [
     "allow_join_result",
     "assert_will_not_block",
     "denied_join_result",
+    "leaves_of",
     "result_from_tuple",
     "set_default_app",
     "task_join_will_block",

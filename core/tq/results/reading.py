@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tq.errors import RemoteError
-from tq.states import EXCEPTION_STATES, READY_STATES
+from tq.states import EXCEPTION_STATES, PENDING, PROPAGATE_STATES, READY_STATES
 from tq.wire.result import ResultMeta, rebuild_exception
 
 __all__ = [
@@ -12,7 +12,9 @@ __all__ = [
     "meta_as_dict",
     "parents_as_tuple",
     "raisable",
+    "raise_parent_error",
     "settled",
+    "states_of",
     "value_of",
     "watch_all",
 ]
@@ -41,6 +43,34 @@ def leaves_of(result: Any) -> Iterator[Any]:
             stack.extend(reversed(node.results))
         else:
             yield node
+
+
+def states_of(backend: Any, leaves: Sequence[Any]) -> list[str]:
+    """Read every unfinished result in one round trip; returns the states in order."""
+    open_ids = [leaf.id for leaf in leaves if leaf.final is None]
+    found = backend.fetch(open_ids) if open_ids else {}
+    return [
+        leaf.final.status
+        if leaf.final is not None
+        else leaf.absorb(found[leaf.id]).status
+        if leaf.id in found
+        else PENDING
+        for leaf in leaves
+    ]
+
+
+def raise_parent_error(result: Any) -> None:
+    """Raise what the earliest failed step before `result` failed with; read in one round trip."""
+    parents = []
+    node = result.parent
+    while node is not None:
+        parents.append(node)
+        node = node.parent
+    leaves = [leaf for node in reversed(parents) for leaf in leaves_of(node)]
+    states_of(result.backend, leaves)
+    for leaf in leaves:
+        if leaf.final is not None:
+            leaf.maybe_throw()
 
 
 def value_of(meta: ResultMeta) -> Any:
@@ -100,8 +130,12 @@ def watch_all(
     return cancel
 
 
-async def settled(leaves: Sequence[Any]) -> None:
-    """Wait for the final records without blocking the loop."""
+async def settled(result: Any) -> None:
+    """Wait for the final records of a result, or all in it, without blocking the loop.
+
+    Raises:
+        Exception: What a step before it failed with, where it failed too.
+    """
     import asyncio  # only callers that have a loop get here; `import tq` must not load it
 
     loop = asyncio.get_running_loop()
@@ -120,8 +154,11 @@ async def settled(leaves: Sequence[Any]) -> None:
         if not loop.is_closed():
             loop.call_soon_threadsafe(finish, error)
 
+    leaves = list(leaves_of(result))
     cancel = watch_all(leaves, post, post)
     try:
         await future
     finally:
         cancel()
+    if result.parent is not None and any(leaf.state in PROPAGATE_STATES for leaf in leaves):
+        await asyncio.to_thread(raise_parent_error, result)

@@ -9,9 +9,17 @@ from typing import Any, Self
 
 from tq.errors import DecodeError
 from tq.results.guard import AppLike, assert_will_not_block, default_app
-from tq.results.reading import leaves_of, meta_as_dict, parents_as_tuple, settled, watch_all
+from tq.results.reading import (
+    leaves_of,
+    meta_as_dict,
+    parents_as_tuple,
+    raise_parent_error,
+    settled,
+    states_of,
+    watch_all,
+)
 from tq.results.single import AsyncResult, Callback, result_from_tuple
-from tq.states import FAILURE, PENDING, READY_STATES, SUCCESS
+from tq.states import FAILURE, PROPAGATE_STATES, READY_STATES, SUCCESS
 from tq.wire.result import ResultMeta
 
 __all__ = ["GroupResult", "ResultSet"]
@@ -117,18 +125,7 @@ class ResultSet:
     # -- reading -------------------------------------------------------------------------------
 
     def _states(self) -> list[str]:
-        """Read every unfinished member in one round trip; returns the states in order."""
-        leaves = list(leaves_of(self))
-        open_ids = [leaf.id for leaf in leaves if leaf.final is None]
-        found = self.backend.fetch(open_ids) if open_ids else {}
-        return [
-            leaf.final.status
-            if leaf.final is not None
-            else leaf.absorb(found[leaf.id]).status
-            if leaf.id in found
-            else PENDING
-            for leaf in leaves
-        ]
+        return states_of(self.backend, list(leaves_of(self)))
 
     def ready(self) -> bool:
         """Tell whether every member has ended."""
@@ -193,16 +190,18 @@ class ResultSet:
     ) -> None:
         pending: dict[str, list[AsyncResult]] = {}
         for leaf in leaves_of(self):
-            if leaf.final is None:
-                pending.setdefault(leaf.id, []).append(leaf)
-            else:
+            if leaf.final is not None:
                 leaf.maybe_throw(propagate, callback)
+            elif not leaf.ignored:
+                pending.setdefault(leaf.id, []).append(leaf)
 
         def arrived(meta: ResultMeta) -> None:
             if on_message is not None:
                 on_message(meta_as_dict(meta))
             if meta.status not in READY_STATES:
                 return
+            if propagate and self.parent is not None and meta.status in PROPAGATE_STATES:
+                raise_parent_error(self)
             for leaf in pending.pop(meta.task_id, ()):
                 leaf.absorb(meta)
                 leaf.maybe_throw(propagate, callback)
@@ -230,7 +229,7 @@ class ResultSet:
         for leaf in leaves_of(self):
             if leaf.final is not None:
                 arrived.append(leaf.final)
-            else:
+            elif not leaf.ignored:
                 pending.add(leaf.id)
 
         def keep(meta: ResultMeta) -> None:
@@ -267,7 +266,7 @@ class ResultSet:
         return self._await().__await__()
 
     async def _await(self) -> list[Any]:
-        await settled(list(leaves_of(self)))
+        await settled(self)
         return [_value_now(member, True) for member in self.results]
 
     # -- acting --------------------------------------------------------------------------------
@@ -384,6 +383,8 @@ def _value_now(member: Any, propagate: bool) -> Any:
     """Return the value of a member that has ended, nested as the groups are."""
     if isinstance(member, ResultSet):
         return [_value_now(inner, propagate) for inner in member.results]
+    if member.ignored:
+        return None
     return member.maybe_throw(propagate)
 
 

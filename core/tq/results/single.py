@@ -15,6 +15,7 @@ from tq.results.reading import (
     meta_as_dict,
     parents_as_tuple,
     raisable,
+    raise_parent_error,
     settled,
     value_of,
     watch_all,
@@ -226,7 +227,7 @@ class AsyncResult:
             assert_will_not_block()
         follow = follow_parents and propagate and self.parent is not None
         if follow:
-            self._raise_parent_error()
+            raise_parent_error(self)
         if self.final is None:
             self._wait(timeout, on_message, on_interval, follow)
         return self.maybe_throw(propagate, callback)
@@ -247,7 +248,7 @@ class AsyncResult:
 
         def tick() -> None:
             if follow:
-                self._raise_parent_error()
+                raise_parent_error(self)
             if on_interval is not None:
                 on_interval()
 
@@ -258,15 +259,9 @@ class AsyncResult:
             until=lambda: self.final is not None,
             on_interval=tick if follow or on_interval else None,
         )
-
-    def _raise_parent_error(self) -> None:
-        parents = []
-        node = self.parent
-        while node is not None:
-            parents.append(node)
-            node = node.parent
-        for node in reversed(parents):
-            node.maybe_throw()
+        if follow and self.state in PROPAGATE_STATES:
+            # A chord fails because a part of its header did: that part's error says more.
+            raise_parent_error(self)
 
     def maybe_throw(self, propagate: bool = True, callback: Callback | None = None) -> Any:
         """Raise the task's exception if it failed; else return what is known of its value."""
@@ -307,7 +302,7 @@ class AsyncResult:
     async def _await(self) -> Any:
         if self.ignored:
             return None
-        await settled([self])
+        await settled(self)
         return self.maybe_throw()
 
     # -- the tree ------------------------------------------------------------------------------

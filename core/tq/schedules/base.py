@@ -33,6 +33,8 @@ class BaseSchedule:
         app: The application whose setting `timezone` counts; UTC without one.
     """
 
+    _tz: tzinfo | None = None
+
     def __init__(self, nowfun: Callable[[], datetime] | None = None, app: Any = None) -> None:
         """Remember where time and time zone come from."""
         self.nowfun = nowfun
@@ -40,9 +42,15 @@ class BaseSchedule:
 
     @property
     def tz(self) -> tzinfo:
-        """The zone in which the schedule is meant."""
+        """The zone in which the schedule is meant: one that was set, else the application's."""
+        if self._tz is not None:
+            return self._tz
         name = self.app.conf.timezone if self.app is not None else None
         return ZoneInfo(name) if name else UTC
+
+    @tz.setter
+    def tz(self, zone: tzinfo) -> None:
+        self._tz = zone
 
     @property
     def utc_enabled(self) -> bool:
@@ -68,7 +76,7 @@ class BaseSchedule:
 
         Args:
             after: An aware datetime.
-            zone: Instead of the schedule's own.
+            zone: Instead of the application's.
         """
         return (self.now() + self.remaining_estimate(after)).astimezone(UTC)
 
@@ -80,7 +88,7 @@ class BaseSchedule:
         Args:
             since: An aware datetime: the slot that was run last.
             until: An aware datetime: now.
-            zone: Instead of the schedule's own.
+            zone: Instead of the application's.
         """
         found = None
         for _ in range(_MOST_STEPS):

@@ -60,7 +60,12 @@ class crontab(BaseSchedule):
             ConfigError: A field cannot be read, or no day can ever match; `field` names it.
         """
         super().__init__(nowfun, app)
-        self._given = (minute, hour, day_of_week, day_of_month, month_of_year)
+        # As Celery calls them: subclasses written for it read them.
+        self._orig_minute = minute
+        self._orig_hour = hour
+        self._orig_day_of_week = day_of_week
+        self._orig_day_of_month = day_of_month
+        self._orig_month_of_year = month_of_year
         self.minute = parse_field(minute, "minute")
         self.hour = parse_field(hour, "hour")
         self.day_of_week = parse_field(day_of_week, "day_of_week")
@@ -94,7 +99,7 @@ class crontab(BaseSchedule):
 
     def next_after(self, after: datetime, zone: tzinfo | None = None) -> datetime | None:
         """Return the first slot after a moment; see `BaseSchedule.next_after`."""
-        zone = zone or self.tz
+        zone = self._tz or zone or self.tz
         moment = after.timestamp()
         # From the day before: where a whole day is skipped, its slots fall on the next one.
         start = after.astimezone(zone).date() - timedelta(days=1)
@@ -108,7 +113,7 @@ class crontab(BaseSchedule):
         self, since: datetime, until: datetime, zone: tzinfo | None = None
     ) -> datetime | None:
         """Return the last slot of a span; see `BaseSchedule.latest`."""
-        zone = zone or self.tz
+        zone = self._tz or zone or self.tz
         first, last = since.timestamp(), until.timestamp()
         for day in self._days(until.astimezone(zone).date(), forward=False):
             found = self._last_until(day, zone, last)
@@ -197,22 +202,31 @@ class crontab(BaseSchedule):
         return (self.minute, self.hour, self.day_of_week, self.day_of_month, self.month_of_year)
 
     def __eq__(self, other: object) -> bool:
-        """Compare the times that the fields stand for, not how they are written."""
-        return self._sets() == other._sets() if isinstance(other, crontab) else NotImplemented
+        """Compare the times that the fields stand for, not how they are written, and the zone."""
+        if not isinstance(other, crontab):
+            return NotImplemented
+        return (self._sets(), self._tz) == (other._sets(), other._tz)
 
     def __hash__(self) -> int:
         return hash(self._sets())
 
     def __repr__(self) -> str:
         """Show the fields in cron's order, as they were written."""
-        minute, hour, day_of_week, day_of_month, month_of_year = self._given
         return (
-            f"<crontab: {minute} {hour} {day_of_month} {month_of_year} {day_of_week} (m/h/dM/MY/d)>"
+            f"<crontab: {self._orig_minute} {self._orig_hour} {self._orig_day_of_month} "
+            f"{self._orig_month_of_year} {self._orig_day_of_week} (m/h/dM/MY/d)>"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as the fields; the application is the receiver's affair."""
-        return (type(self), self._given)
+        given = (
+            self._orig_minute,
+            self._orig_hour,
+            self._orig_day_of_week,
+            self._orig_day_of_month,
+            self._orig_month_of_year,
+        )
+        return (type(self), given, {"_tz": self._tz})
 
 
 @lru_cache(maxsize=1024)

@@ -55,7 +55,7 @@ class schedule(BaseSchedule):
         """Return the first slot after a moment; see `BaseSchedule.next_after`."""
         try:
             following = after.astimezone(UTC) + self.run_every
-            return self._rounded(following, zone or self.tz)
+            return self._rounded(following, self._tz or zone or self.tz)
         except OverflowError:  # after the year 9999
             return None
 
@@ -67,7 +67,7 @@ class schedule(BaseSchedule):
         if first is None or first > until:
             return None
         steps = (until - first) // self.run_every
-        found = self._rounded(first + steps * self.run_every, zone or self.tz)
+        found = self._rounded(first + steps * self.run_every, self._tz or zone or self.tz)
         # Rounding down may have made room for one more.
         following = self.next_after(found, zone)
         return following if following is not None and following <= until else found
@@ -101,7 +101,7 @@ class schedule(BaseSchedule):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as interval and rounding."""
-        return (type(self), (self.run_every, self.relative))
+        return (type(self), (self.run_every, self.relative), {"_tz": self._tz})
 
 
 def _interval(given: Any) -> timedelta:

@@ -11,13 +11,15 @@ from typing import Any
 from tq.errors import DecodeError, EncodeError
 from tq.wire.envelope import Message
 from tq.wire.limits import LIMITS, Limits
-from tq.wire.serialization import JSON_ONLY, dumps_json, is_flat, loads
+from tq.wire.serialization import accept_types, dumps, dumps_json, is_flat, loads
 
 __all__ = ["Event", "decode_events", "encode_events", "utc_offset"]
 
 Event = dict[str, Any]
 
 TRANSIENT = 1
+# Whatever a cluster's `event_serializer` is, a monitor reads it, and runs nothing by that.
+_READABLE = accept_types(("json", "msgpack", "yaml"))
 # Bounds on what a monitor takes in; a sender that exceeds them is broken or hostile.
 _MAX_NAME_CHARS = 512
 _MAX_TEXT_CHARS = 64 * 1024
@@ -43,6 +45,7 @@ def encode_events(
     hostname: str,
     exchange: str = "celeryev",
     exchange_type: str = "fanout",
+    serializer: str = "json",
     *,
     batch: bool | None = None,
 ) -> Message:
@@ -53,10 +56,12 @@ def encode_events(
         hostname: The sending node, for the header.
         exchange: The setting `event_exchange`.
         exchange_type: `fanout` on Redis and in memory, `topic` elsewhere.
+        serializer: The setting `event_serializer`.
         batch: True sends an array even for one event; None only for several.
 
     Raises:
-        EncodeError: No events, several groups in one batch, or a value without JSON form.
+        EncodeError: No events, several groups in one batch, or a value without a form in the
+            serializer.
     """
     if not events:
         raise EncodeError("a message of events needs at least one")
@@ -66,13 +71,19 @@ def encode_events(
         for event in events:
             if str(event["type"]).partition("-")[0] != group:
                 raise EncodeError(f"one batch holds {kind} and {event['type']}")
-        flat = all(_is_flat_event(event) for event in events)
-        body, key = dumps_json(events, flat=flat), f"{group}.multi"
+        data: Any = events
+        key = f"{group}.multi"
     else:
-        body = dumps_json(events[0], flat=_is_flat_event(events[0]))
-        key = kind.replace("-", ".")
+        data, key = events[0], kind.replace("-", ".")
+    if serializer == "json":
+        content_type, encoding = "application/json", "utf-8"
+        body = dumps_json(data, flat=all(_is_flat_event(event) for event in events))
+    else:
+        content_type, encoding, body = dumps(data, serializer)
     return Message(
         body=body,
+        content_type=content_type,
+        content_encoding=encoding,
         headers={"hostname": hostname},
         exchange=exchange,
         exchange_type=exchange_type,
@@ -122,7 +133,7 @@ def decode_events(
     raw = message.body
     if len(raw) > limits.message:
         raise DecodeError(f"{len(raw)} bytes of events are too many", reason="too_large", raw=raw)
-    data = loads(raw, message.content_type, message.content_encoding, JSON_ONLY, limits)
+    data = loads(raw, message.content_type, message.content_encoding, _READABLE, limits)
     if type(data) is dict:
         data = [data]
     elif type(data) is not list:

@@ -47,6 +47,15 @@ class TaskHeaders(msgspec.Struct, kw_only=True):
     custom: dict[str, Any] = {}
     defaulted: tuple[str, ...] = ()
 
+    def membership(self) -> dict[str, Any]:
+        """Return what events tell of the task's group: nothing for a task that has none.
+
+        Celery's events do not tell it; its monitors keep fields they do not know.
+        """
+        if self.group is None:
+            return {}
+        return {"group_id": self.group, "group_index": self.group_index}
+
 
 class TaskBody(msgspec.Struct, kw_only=True):
     """A task message's body: arguments, and what the task's end sets off.

@@ -10,7 +10,7 @@ from tq.wire.envelope import Message
 from tq.wire.serialization import dumps, dumps_json, is_flat
 from tq.wire.task import TaskBody, TaskHeaders
 
-__all__ = ["encode_task"]
+__all__ = ["encode_json_body", "encode_task"]
 
 _TEXT = frozenset({str})
 
@@ -57,7 +57,7 @@ def encode_task(
         content = dumps(_protocol1(headers, body), serializer, insecure=insecure)
         wire_headers = dict(headers.custom)
     elif serializer == "json":
-        content = "application/json", "utf-8", _json_body(body)
+        content = "application/json", "utf-8", encode_json_body(body)
         wire_headers = _wire_headers(headers)
     else:
         content = dumps(_sequence(body), serializer, insecure=insecure)
@@ -131,7 +131,12 @@ def _sequence(body: TaskBody) -> tuple[Any, ...]:
     )
 
 
-def _json_body(body: TaskBody) -> bytes:
+def encode_json_body(body: TaskBody) -> bytes:
+    """Write a body of protocol 2 as JSON, with type markers where values need them.
+
+    Raises:
+        EncodeError: A value has no form in JSON.
+    """
     args, kwargs = body.args, body.kwargs
     plain_end = not (body.callbacks or body.errbacks or body.chain or body.chord)
     flat = (

@@ -46,15 +46,17 @@ class Conclusion(msgspec.Struct):
     """A task that ends without having been run to its end by a pool.
 
     Attributes:
-        state: FAILURE or REVOKED.
+        state: FAILURE, REVOKED or RETRY.
         error: The exception to record.
         bury: Why the message goes to the dead letters; None acknowledges it.
+        again: Send the task once more, as a retry.
     """
 
     request: Request
     state: str
     error: BaseException
     bury: str | None = None
+    again: bool = False
 
 
 class Actions(msgspec.Struct):

@@ -77,8 +77,7 @@ def _control(worker: Any) -> RemoteControl:
         worker.hostname,
         app.clock,
         namespace=settings.control_exchange,
-        queue_ttl=settings.control_queue_ttl,
-        queue_expires=settings.control_queue_expires,
+        **worker.control_queues,
     )
     return RemoteControl(worker.loop, node, lambda: worker.commands)
 
@@ -89,8 +88,7 @@ def _mingle(worker: Any) -> Mingle:
         app.broker,
         namespace=settings.control_exchange,
         clock=app.clock,
-        queue_ttl=settings.control_queue_ttl,
-        queue_expires=settings.control_queue_expires,
+        **worker.control_queues,
     )
     return Mingle(
         worker.loop,
@@ -111,10 +109,9 @@ def _gossip(worker: Any) -> Gossip:
         hostname=worker.hostname,
         queue_prefix=settings.event_queue_prefix,
         exchange=settings.event_exchange,
-        queue_ttl=settings.event_queue_ttl,
-        queue_expires=settings.event_queue_expires,
         flush=worker.heartbeat.schedule_flush,
         elected=_caller(app),
+        **worker.event_queues,
     )
     worker.state.stand = gossip.stand
     return gossip

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tq import signals
-from tq.brokers.base import Dead, Settlement
+from tq.brokers.base import Dead, Message, Settlement
 from tq.errors import (
     BackendError,
     DecodeError,
@@ -89,8 +89,12 @@ class Concluder:
             headers, message = request.headers, request.delivery.message
             tag = request.delivery.tag
             body = self._body(message)
-            context = build_context(headers, body, message, hostname=self._hostname)
-            effects = self._effects(tag, context, conclusion.state, conclusion.error)
+            context = build_context(headers, body or TaskBody(), message, hostname=self._hostname)
+            again = conclusion.again and body is not None
+            state = FAILURE if conclusion.again and not again else conclusion.state
+            effects = self._effects(tag, context, state, conclusion.error)
+            if again:
+                effects.messages.extend(self._again(context))
             if conclusion.bury is None:
                 if self._fused:
                     self._fuse(effects)
@@ -109,7 +113,8 @@ class Concluder:
             headers = read_headers(message, self._accept)
         except DecodeError:
             return  # it is among the dead letters for just that reason
-        context = build_context(headers, self._body(message), message, hostname=self._hostname)
+        body = self._body(message) or TaskBody()
+        context = build_context(headers, body, message, hostname=self._hostname)
         error = WorkerLostError(
             f"given up after {dead.delivery.deliveries} deliveries that ended unsettled"
         )
@@ -153,12 +158,12 @@ class Concluder:
         if records:
             backend.store(records)
 
-    def _body(self, message: Any) -> TaskBody:
-        """Read a body as far as it can be read: what follows a task hangs on it."""
+    def _body(self, message: Any) -> TaskBody | None:
+        """Read a body, if it can be read: what follows a task hangs on it."""
         try:
             return read_body(message, self._accept, self._limits)
         except DecodeError:
-            return TaskBody()
+            return None
 
     def _effects(self, tag: str, context: Context, state: str, error: BaseException) -> Effects:
         app = self._app
@@ -202,6 +207,23 @@ class Concluder:
             traceback=None,
             einfo=info,
         )
+
+    def _again(self, context: Context) -> list[Message]:
+        """Return the message that runs a task once more, after its `default_retry_delay`."""
+        app = self._app
+        task = app.tasks[context.task]
+        sig = task.signature_from_request(
+            context,
+            countdown=task.default_retry_delay,
+            retries=context.retries + 1,
+            parent_id=context.parent_id,
+            argsrepr=context.argsrepr,
+            kwargsrepr=context.kwargsrepr,
+        )
+        # Not `apply_async`, which runs the task here where calls are eager.
+        with app.capture() as messages:
+            app.send(task.name, sig["args"], sig["kwargs"], sig["options"], task)
+        return list(messages)
 
     def _fail_following(
         self, context: Context, state: str, error: BaseException

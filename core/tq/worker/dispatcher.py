@@ -372,7 +372,9 @@ class Dispatcher:
             self._revoke(request, "terminated", actions, signum=signum)
             return
         error = WorkerLostError(f"Worker exited prematurely: {_exit_words(event.exitcode)}.")
-        if request.acknowledged or not request.policy.reject_on_worker_lost:
+        if request.policy.retry_on_worker_lost:
+            self._send_again(request, error, actions)
+        elif request.acknowledged or not request.policy.reject_on_worker_lost:
             self._fail(request, error, actions)
         else:
             self._give_back(request, error, actions)
@@ -416,6 +418,15 @@ class Dispatcher:
         actions.conclude.append(Conclusion(request, FAILURE, error, bury))
         record = Record(FAILURE, None, repr(error))
         actions.reports.append(Report("failed", request, record))
+
+    def _send_again(self, request: Request, error: Exception, actions: Actions) -> None:
+        """Retry what its process did not survive; without a retry left it has failed."""
+        limit = request.policy.max_retries
+        if limit is not None and request.headers.retries >= limit:
+            self._fail(request, error, actions)
+            return
+        actions.conclude.append(Conclusion(request, RETRY, error, again=True))
+        actions.reports.append(Report("retried", request, Record(RETRY, None, repr(error))))
 
     def _give_back(self, request: Request, error: Exception, actions: Actions) -> None:
         """Requeue what its process did not survive, unless it happened too often already."""

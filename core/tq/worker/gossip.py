@@ -77,6 +77,8 @@ class Gossip:
         exchange: str = "celeryev",
         queue_ttl: float | None = 5.0,
         queue_expires: float | None = 60.0,
+        queue_exclusive: bool = True,
+        queue_durable: bool = False,
         flush: Callable[[], Any] = lambda: None,
         elected: Callable[[str, Any], Any] = lambda _topic, _action: None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -92,6 +94,8 @@ class Gossip:
             exchange: The setting `event_exchange`.
             queue_ttl: The setting `event_queue_ttl`.
             queue_expires: The setting `event_queue_expires`.
+            queue_exclusive: The setting `event_queue_exclusive`.
+            queue_durable: The setting `event_queue_durable`.
             flush: Publishes the emitter's events soon.
             elected: Called with topic and action when this node wins.
             monotonic: A clock.
@@ -110,9 +114,9 @@ class Gossip:
             name=f"{queue_prefix}.{uuid.uuid4()}",
             exchange=event_exchange(exchange, broker.driver),
             routing_key="worker.#",
-            durable=False,
-            exclusive=True,
-            auto_delete=True,
+            durable=queue_durable,
+            exclusive=queue_exclusive,
+            auto_delete=not queue_durable,
             expires=queue_expires,
             message_ttl=queue_ttl,
             no_ack=True,

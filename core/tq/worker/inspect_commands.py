@@ -3,10 +3,12 @@
 Source: PROTOCOL 8.4; celery/worker/control.py.
 """
 
+import importlib
 import os
 import platform
 import resource
 import sys
+import tempfile
 from datetime import UTC, datetime
 from typing import Any
 
@@ -129,6 +131,7 @@ def stats(state: WorkerState, **_: Any) -> dict[str, Any]:
         "broker": dict(state.extra.get("broker", {})),
         "prefetch_count": state.intake.prefetch_count,
         "rusage": _rusage(),
+        "task_events": state.events.task_events,  # ours; Celery's workers do not tell
     }
     if state.autoscaler is not None:
         answer["autoscaler"] = state.autoscaler.info()
@@ -200,6 +203,29 @@ def memdump(state: WorkerState, samples: int = 10, **_: Any) -> str:
     kept = history[-max(1, int(samples)) :]
     shown = "".join(f"-     > {sample:.3f}MB,\n" for sample in kept)
     return f"- rss (sample):\n{shown}- rss (end): {history[-1] if history else 0:.3f}MB.\n"
+
+
+@inspect_command(
+    args=[("type", str), ("num", int), ("max_depth", int)],
+    signature="[type=Request] [num=200] [max_depth=10]",
+)
+def objgraph(
+    state: WorkerState,
+    num: int = 200,
+    max_depth: int = 10,
+    type: str = "Request",  # noqa: A002 - as on the wire
+    **_: Any,
+) -> dict[str, str]:
+    """Draw what refers to the objects of a type, into a file on the worker's machine."""
+    try:
+        # Deferred: a library for this command alone, which hardly any worker has.
+        library = importlib.import_module("objgraph")
+    except ImportError:
+        return {"error": "objgraph: the library of that name is not installed on this worker"}
+    objects = library.by_type(type)[: max(0, int(num))]
+    with tempfile.NamedTemporaryFile(prefix="tq-objgraph-", suffix=".png", delete=False) as file:
+        library.show_backrefs(objects, max_depth=int(max_depth), filename=file.name)
+    return {"filename": file.name}
 
 
 @inspect_command(visible=False)

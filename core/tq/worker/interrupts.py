@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from tq.worker.debugging import Handler, debug_handlers
 from tq.worker.loop import Loop
 from tq.worker.stackdump import dump_stacks
 
@@ -18,12 +19,16 @@ __all__ = ["handle_signals"]
 _MEANINGS: dict[int, str] = {signal.SIGINT: "interrupt", signal.SIGHUP: "restart"}
 
 
-def handle_signals(loop: Loop, on_signal: Callable[[str], Any]) -> Callable[[], None]:
+def handle_signals(
+    loop: Loop, on_signal: Callable[[str, str], Any], *, runs_tasks: bool = False
+) -> Callable[[], None]:
     """Install the worker's handlers, where this is the main thread.
 
     Args:
         loop: Woken by each signal.
-        on_signal: Called in the loop's thread with `warm`, `cold`, `interrupt` or `restart`.
+        on_signal: Called in the loop's thread with `warm`, `cold`, `interrupt` or `restart`, and
+            the signal's name.
+        runs_tasks: Whether this thread runs tasks, and not the loop.
 
     Returns:
         A function that puts back what was there before.
@@ -34,7 +39,7 @@ def handle_signals(loop: Loop, on_signal: Callable[[str], Any]) -> Callable[[], 
 
     def receive(number: int, _frame: FrameType | None) -> None:
         how = _MEANINGS.get(number) or ("cold" if number in cold else "warm")
-        loop.call_threadsafe(lambda: on_signal(how))
+        loop.call_threadsafe(lambda: on_signal(how, signal.Signals(number).name))
 
     def dump(_number: int, _frame: FrameType | None) -> None:
         dump_stacks()
@@ -42,8 +47,11 @@ def handle_signals(loop: Loop, on_signal: Callable[[str], Any]) -> Callable[[], 
     numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT]
     if not _on_terminal():  # there, HUP says that the terminal is gone
         numbers.append(signal.SIGHUP)
-    handlers: dict[int, Callable[[int, FrameType | None], None]]
-    handlers = {signal.SIGUSR1: dump, **dict.fromkeys(numbers, receive)}
+    handlers: dict[int, Handler] = {
+        signal.SIGUSR1: dump,
+        **dict.fromkeys(numbers, receive),
+        **debug_handlers(runs_tasks=runs_tasks),
+    }
     try:
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     except ValueError:  # not the main thread: the first of them is refused

@@ -74,6 +74,9 @@ def _policy(task: Any, conf: Any) -> TaskPolicy:
         acks_on_timeout=bool(acks_on_timeout),
         # Late acknowledgement promises at least once, so a lost process means another try.
         reject_on_worker_lost=lost is not False,
+        retry_on_worker_lost=bool(getattr(task, "retry_on_worker_lost", False)),
+        max_retries=getattr(task, "max_retries", 3),
+        send_events=bool(getattr(task, "send_events", True)),
         soft_limit=getattr(task, "soft_time_limit", None),
         hard_limit=getattr(task, "time_limit", None),
     )

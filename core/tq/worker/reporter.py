@@ -70,9 +70,9 @@ class Reporter:
 
     def _received(self, report: Report) -> None:
         request, headers = _of(report), _of(report).headers
-        self._emitter.send(
+        self._event(
+            request,
             "task-received",
-            uuid=headers.id,
             name=request.name,
             args=headers.argsrepr,
             kwargs=headers.kwargsrepr,
@@ -81,6 +81,7 @@ class Reporter:
             retries=headers.retries,
             eta=headers.eta,
             expires=headers.expires,
+            **headers.membership(),
         )
         if logger.isEnabledFor(logging.INFO):
             logger.info("Task %s received", _label(request))
@@ -89,14 +90,12 @@ class Reporter:
     def _started(self, report: Report) -> None:
         request = _of(report)
         # Starts are read from shared memory now and then: the event tells when it was.
-        self._emitter.send("task-started", uuid=request.id, timestamp=request.time_start)
+        self._event(request, "task-started", timestamp=request.time_start)
         logger.debug("Task accepted: %s pid:%r", request.name, request.pid)
 
     def _succeeded(self, report: Report) -> None:
         request, record = _of(report), _record(report)
-        self._emitter.send(
-            "task-succeeded", uuid=request.id, result=record.text, runtime=record.runtime
-        )
+        self._event(request, "task-succeeded", result=record.text, runtime=record.runtime)
         if logger.isEnabledFor(logging.INFO):
             logger.info(
                 "Task %s succeeded in %ss: %s",
@@ -107,9 +106,7 @@ class Reporter:
 
     def _failed(self, report: Report) -> None:
         request, record = _of(report), _record(report)
-        self._emitter.send(
-            "task-failed", uuid=request.id, exception=record.text, traceback=record.traceback
-        )
+        self._event(request, "task-failed", exception=record.text, traceback=record.traceback)
         text = safe_text(record.text, _FIELD)
         if record.expected:
             logger.info("Task %s raised expected: %s", _label(request), text)
@@ -119,9 +116,7 @@ class Reporter:
 
     def _retried(self, report: Report) -> None:
         request, record = _of(report), _record(report)
-        self._emitter.send(
-            "task-retried", uuid=request.id, exception=record.text, traceback=record.traceback
-        )
+        self._event(request, "task-retried", exception=record.text, traceback=record.traceback)
         logger.info("Task %s retry: %s", _label(request), safe_text(record.text, _FIELD))
 
     def _ignored(self, report: Report) -> None:
@@ -130,18 +125,16 @@ class Reporter:
     def _rejected(self, report: Report) -> None:
         request, record = _of(report), _record(report)
         if record.requeue is False:
-            self._emitter.send(
-                "task-failed", uuid=request.id, exception=record.text, traceback=record.traceback
-            )
+            self._event(request, "task-failed", exception=record.text, traceback=record.traceback)
         if not request.acknowledged:
-            self._emitter.send("task-rejected", uuid=request.id, requeue=bool(record.requeue))
+            self._event(request, "task-rejected", requeue=bool(record.requeue))
         logger.warning("Task %s: %s", _label(request), safe_text(record.text, _FIELD))
 
     def _revoked(self, report: Report) -> None:
         request, fields = _of(report), report.fields
         if not fields:  # the task itself was revoked while it ran (`record.state` REVOKED)
             fields = {"terminated": False, "signum": None, "expired": False}
-        self._emitter.send("task-revoked", uuid=request.id, **fields)
+        self._event(request, "task-revoked", **fields)
         how = "expired" if fields["expired"] else "revoked"
         if fields["terminated"]:
             logger.error("Task %s terminated by signal %s", _label(request), fields["signum"])
@@ -151,7 +144,7 @@ class Reporter:
 
     def _unknown(self, report: Report) -> None:
         request, error = _of(report), report.fields["error"]
-        self._emitter.send("task-failed", uuid=request.id, exception=repr(error))
+        self._event(request, "task-failed", exception=repr(error))
         logger.error(
             "Received unregistered task of type %s (id %s); the message was dropped. Is the "
             "module that defines it imported by this worker?",
@@ -181,15 +174,20 @@ class Reporter:
         limit = report.fields["limit"]
         logger.warning("Soft time limit (%ss) exceeded for %s", limit, _label(_of(report)))
 
-    @staticmethod
-    def _requeued(report: Report) -> None:
-        error = report.fields.get("error", "it did not end here")
-        logger.warning("Task %s goes back to its queue: %s", _label(_of(report)), error)
+    def _requeued(self, report: Report) -> None:
+        request, error = _of(report), report.fields.get("error", "it did not end here")
+        self._event(request, "task-rejected", requeue=True)
+        logger.warning("Task %s goes back to its queue: %s", _label(request), error)
 
     def _cancelled(self, report: Report) -> None:
         request = _of(report)
-        self._emitter.send("task-cancelled", uuid=request.id)
+        self._event(request, "task-cancelled")
         logger.warning("Task %s was cancelled by a cold shutdown", _label(request))
+
+    def _event(self, request: Request, kind: str, **fields: Any) -> None:
+        """Send an event about a task, unless the task wants none (`send_events`)."""
+        if request.policy.send_events:
+            self._emitter.send(kind, uuid=request.id, **fields)
 
     def _sender(self, request: Request) -> Any:
         return self._app.tasks.get(request.headers.task) or request.headers.task

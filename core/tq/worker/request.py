@@ -20,6 +20,10 @@ class TaskPolicy(msgspec.Struct, kw_only=True):
         acks_late: The message is acknowledged after the run, not before.
         acks_on_timeout: With late acks: a hard timeout acknowledges; else it requeues.
         reject_on_worker_lost: With late acks: requeue when the process dies.
+        retry_on_worker_lost: Send it again when the process dies, up to `max_retries` times; this
+            goes before `reject_on_worker_lost`.
+        max_retries: None for any number.
+        send_events: Its course is told in events.
         soft_limit: The task's own soft limit in seconds, used when the message has none.
         hard_limit: The same for the hard limit.
         rate: Starts per second, 0 for no limit.
@@ -29,6 +33,9 @@ class TaskPolicy(msgspec.Struct, kw_only=True):
     acks_late: bool = True
     acks_on_timeout: bool = True
     reject_on_worker_lost: bool = True
+    retry_on_worker_lost: bool = False
+    max_retries: int | None = 3
+    send_events: bool = True
     soft_limit: float | None = None
     hard_limit: float | None = None
     rate: float = 0.0
@@ -65,6 +72,16 @@ class Request(msgspec.Struct, kw_only=True):
     def name(self) -> str:
         """Return the name to show: the shadow, if there is one."""
         return self.headers.shadow or self.headers.task
+
+    @property
+    def stamped_headers(self) -> list[str]:
+        """Return the names of the task's stamps; receivers of `task_received` read them here."""
+        return self.headers.stamped_headers or []
+
+    @property
+    def stamps(self) -> dict[str, Any]:
+        """Return the task's stamps by name."""
+        return self.headers.stamps
 
     def delivery_info(self) -> dict[str, Any]:
         """Return where the message came from, as inspect replies and contexts show it."""

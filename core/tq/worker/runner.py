@@ -6,9 +6,11 @@ Source: architecture.md, "The worker's hot path"; PROTOCOL 6.
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from tq import logs, signals
@@ -20,7 +22,9 @@ from tq.execution.outcome import Execution
 from tq.pools.base import Finished, Job, Outcome
 from tq.states import FAILURE, IGNORED, REJECTED, SUCCESS
 from tq.wire.message import TaskBody, read_body
+from tq.worker.debugging import debug_handlers
 from tq.worker.effects import Effects, EffectWriter
+from tq.worker.journal import journal
 from tq.worker.outcome import (
     REQUEUE,
     UNREADABLE,
@@ -31,6 +35,7 @@ from tq.worker.outcome import (
     encode_record,
 )
 from tq.worker.policies import body_limits
+from tq.worker.spawning import AppParcel, pack_app, unpack_app
 
 __all__ = ["TaskRunner"]
 
@@ -69,6 +74,17 @@ class TaskRunner:
         self._fused = _shares_server(app)
         self._parent = os.getpid()
         self._early_lock = threading.Lock()
+        self._logging = ExitStack()
+        self._spawned = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what a spawned child needs to be given; the rest it makes anew."""
+        given = (self._hostname, self._accept, self._log_options, self._parent)
+        return (_unpack, (pack_app(self._app), *given))
+
+    def spawned(self, parent: int) -> None:
+        """Take note that this process is a fresh one, and of whose child it is."""
+        self._parent, self._spawned = parent, True
 
     @property
     def fused(self) -> bool:
@@ -83,20 +99,25 @@ class TaskRunner:
         if os.getpid() == self._parent:
             return
         multiprocessing.current_process().name = f"ForkPoolWorker-{slot + 1}"
+        for number, handler in debug_handlers(runs_tasks=True).items():
+            signal.signal(number, handler)
+        if self._spawned:  # a fork inherits its parent's logging
+            self._logging.enter_context(journal(self._log_options, self._app.conf.settings))
         if self._log_options is not None:
             logs.reopen(self._log_options, slot + 1)
         self._writer = EffectWriter(self._app, self._app.backend, self._app.broker)
         self._app.on_after_fork.send(sender=self._app)
-        signals.worker_process_init.send(sender=None)
+        signals.worker_process_init.send(sender=self._hostname)
 
     def teardown(self, slot: int) -> None:
         """Undo `setup`."""
         if os.getpid() == self._parent:
             return
-        signals.worker_process_shutdown.send(sender=None, pid=os.getpid(), exitcode=0)
+        signals.worker_process_shutdown.send(sender=self._hostname, pid=os.getpid(), exitcode=0)
         for settler in (*self._settlers.values(), *self._early.values()):
             if settler is not None:
                 settler.close()
+        self._logging.close()
 
     def run(self, job: Job) -> Outcome:
         """Run one job in this thread."""
@@ -282,6 +303,19 @@ class TaskRunner:
         if consumer_id not in known:
             known[consumer_id] = self._app.read_broker.settler(consumer_id)
         return known[consumer_id]
+
+
+def _unpack(
+    parcel: AppParcel,
+    hostname: str,
+    accept: frozenset[str],
+    log_options: logs.LogOptions | None,
+    parent: int,
+) -> TaskRunner:
+    """Make the runner of a spawned child."""
+    runner = TaskRunner(unpack_app(parcel), hostname, accept, log_options)
+    runner.spawned(parent)
+    return runner
 
 
 def _reported(outcome: Outcome, effects: Effects, record: Record, settled: bool) -> Outcome:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tq import nodename, signals
 from tq.clock import SystemClock
+from tq.config import queue_options
 from tq.errors import BrokerError, ConfigError, DecodeError
 from tq.events import Emitter
 from tq.pools import make
@@ -166,15 +167,17 @@ class Worker:
             settings.accept_content, insecure=settings.allow_insecure_serializers
         )
         self.log_options = log_options(options, settings)
+        self.event_queues = queue_options(settings, "event")
+        self.control_queues = queue_options(settings, "control")
         self.policies = Policies(app)
         rates = self.policies.rates()
         self._select_queues()
         self.restart_folder: str | None = None
         self._restarts = False
 
-        self.loop = Loop()
         self.runner = TaskRunner(app, self.hostname, self.accept, self.log_options)
         self.pool = make(options.pool, self.runner, options.pool_options)
+        self.loop = Loop()
         self.dispatcher = self._make_dispatcher(rates)
         self.flow = TaskFlow(self.dispatcher, self.clock, options.prefetch_limit)
         self.hands = self.flow.hands = Hands(self.loop, self.pool, self.flow.collected)
@@ -283,6 +286,7 @@ class Worker:
             self.hostname,
             self.app.clock,
             exchange=self.app.conf.settings.event_exchange,
+            serializer=self.app.conf.settings.event_serializer,
             groups=None if options.task_events else {"worker"},
         )
         heartbeat = Heartbeat(
@@ -372,8 +376,13 @@ class Worker:
         """
         self.loop.call_threadsafe(lambda: self._request_stop(how))
 
-    def _request_stop(self, how: str) -> None:
-        """Begin to stop, in the loop's thread; an interrupt is warm at first and cold the next."""
+    def _request_stop(self, how: str, sig: str | None = None) -> None:
+        """Begin to stop, in the loop's thread; an interrupt is warm at first and cold the next.
+
+        Args:
+            how: As for `stop`, or `interrupt`.
+            sig: The name of the signal that asks for it.
+        """
         if how == "interrupt":
             self.shutdown.interrupted()
             how = "cold" if self.shutdown.interrupts > 1 else "warm"
@@ -383,7 +392,7 @@ class Worker:
         if not self.shutdown.begun:
             code = self.shutdown.exitcode
             signals.worker_shutting_down.send(
-                sender=self.hostname, sig=how, how=how.capitalize(), exitcode=code
+                sender=self.hostname, sig=sig or how, how=how.capitalize(), exitcode=code
             )
         if how == "cold":
             self.shutdown.cold()
@@ -431,7 +440,8 @@ class Worker:
             except BaseException as exc:  # raised again below, in the thread that can report it
                 failures.append(exc)
 
-        restore = handle_signals(self.loop, self._request_stop)
+        restore = handle_signals(self.loop, self._request_stop, runs_tasks=True)
+        signals.worker_process_init.send(sender=self.hostname)  # as in Celery's solo pool
         thread = threading.Thread(target=run_loop, name="worker-loop")
         thread.start()
         try:

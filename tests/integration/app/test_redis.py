@@ -1,12 +1,17 @@
 """The whole way on a real server: call, message, run, settle in one step, result, chord body."""
 
+import uuid
+
 import pytest
 
 from tests.support.services import redis_server
 from tq import TQ, chain, chord
+from tq.canvas.body import dispatch_body
+from tq.errors import ChordError
 from tq.execution import build_context, run_task
 from tq.execution.callbacks import dispatch_chord
 from tq.wire.message import read_body, read_headers
+from tq.wire.result import ResultMeta
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -74,3 +79,41 @@ def test_update_state_is_seen_by_the_caller(app):
     result = reports.delay()
     work(app, result.ready)
     assert result.get(timeout=5) == {"done": 50}
+
+
+def complete_header(app, queue):
+    """Count the only part of a chord whose body goes to `queue`; returns the body and the claim."""
+    body = app.signature("proj.body", queue=queue)
+    body.freeze("body-id", group_id="G")
+    app.backend.set_chord_size("G", 1)
+    meta = ResultMeta(task_id="part", status="SUCCESS", result=1)
+    return body, app.backend.count_chord_part(app.backend.chord_part("G", meta, 0))
+
+
+def test_a_body_is_sent_and_its_chord_closed_in_one_step(app):
+    queue = f"bodies-{uuid.uuid4().hex}"
+    body, claim = complete_header(app, queue)
+    seen = []
+
+    class Watched:
+        """The backend; a process that dies at any call of it must leave the chord open or sent."""
+
+        def __getattr__(self, name):
+            seen.append((name, app.broker.depths([queue])[queue]))
+            return getattr(app.backend, name)
+
+    assert dispatch_body(app, Watched(), "G", body, claim)
+    assert seen[-1] == ("finish_chord", 0)
+    assert app.broker.depths([queue]) == {queue: 1}
+    assert not dispatch_body(app, app.backend, "G", body, claim)
+    assert app.broker.depths([queue]) == {queue: 1}
+
+
+def test_a_body_whose_queue_cannot_take_it_fails(app):
+    queue = f"bodies-{uuid.uuid4().hex}"
+    app.broker.pool.call("SET", queue, "no list")
+    body, claim = complete_header(app, queue)
+    assert dispatch_body(app, app.backend, "G", body, claim)
+    with pytest.raises(ChordError, match="WRONGTYPE"):
+        app.AsyncResult("body-id").get(timeout=5)
+    assert not dispatch_body(app, app.backend, "G", body, claim)

@@ -45,8 +45,9 @@ IN_CHILD = {
 BY_OTHERS = {
     # Sent by the caller, seen below and in test_publishing.
     "before_task_publish", "after_task_publish", "task_sent",
-    # Sent instead of setting logs up; the pool's own faults; other programs and pools.
+    # Sent instead of setting logs up; the pool's own faults; other programs.
     "setup_logging", "task_internal_error", "beat_init", "beat_embedded_init",
+    # Seen in test_an_eventlet_pool_tells_of_itself and in cli/test_user_options.py.
     "eventlet_pool_started", "eventlet_pool_preshutdown", "eventlet_pool_postshutdown",
     "eventlet_pool_apply", "user_preload_options",
 }  # fmt: skip
@@ -120,6 +121,44 @@ def test_tasks_and_the_node_name_are_the_senders(heard):
     assert found["task_failure"][0][0] == "s.fail"
     assert found["celeryd_init"][0][0] == found["celeryd_after_setup"][0][0] == "s@here"
     assert found["worker_shutting_down"][0][0] == "s@here"
+    assert found["worker_process_init"][0][0] == found["worker_process_shutdown"][0][0] == "s@here"
+
+
+def test_a_solo_worker_is_its_own_pool_process():
+    with redis_server(tcp=True) as server:
+        ledger_url = f"redis://127.0.0.1:{server.port}/0"
+        argv = [str(BIN / "tq"), "worker", "-A", "tests.support.signal_app", "-P", "solo"]
+        with Process(
+            [*argv, "-n", "s@here", "-l", "INFO"], server.url, PEER_LEDGER=ledger_url
+        ) as worker, redis.Redis(port=server.port, decode_responses=True) as ledger:  # fmt: skip
+            worker.wait_for(" ready.")
+            heard = [json.loads(text) for text in ledger.lrange("signals", 0, -1)]
+            sent = [(who, pid) for name, who, _, pid in heard if name == "worker_process_init"]
+            assert sent == [("s@here", worker.pid)]
+
+
+def test_an_eventlet_pool_tells_of_itself():
+    with redis_server(tcp=True) as server:
+        ledger_url = f"redis://127.0.0.1:{server.port}/0"
+        argv = [str(BIN / "tq"), "worker", "-A", "tests.support.signal_app", "-P", "eventlet"]
+        app = TQ("client", broker=server.url, set_as_current=False)
+        with app, Process(
+            [*argv, "-n", "s@here", "-l", "INFO"], server.url, PEER_LEDGER=ledger_url
+        ) as worker, redis.Redis(port=server.port, decode_responses=True) as ledger:  # fmt: skip
+            worker.wait_for(" ready.")
+            assert app.send_task("s.add", (1, 2)).get(timeout=30) == 3
+            assert worker.stop(30) == 0
+            heard = [json.loads(text) for text in ledger.lrange("signals", 0, -1)]
+            sent = [(one[0], set(one[2]), one[3]) for one in heard if "eventlet" in one[0]]
+            assert sent == [
+                ("eventlet_pool_started", set(), worker.pid),
+                ("eventlet_pool_apply", {"target", "args", "kwargs"}, worker.pid),
+                ("eventlet_pool_preshutdown", set(), worker.pid),
+                ("eventlet_pool_postshutdown", set(), worker.pid),
+            ]
+            assert {one[1] for one in heard if "eventlet" in one[0]} == {
+                "<class 'tq.pools.green_eventlet.EventletPool'>"
+            }
 
 
 def test_every_signal_has_its_test():

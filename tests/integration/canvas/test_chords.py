@@ -1,12 +1,14 @@
 """Chords on real workers: headers and bodies of every kind, growth, family, order."""
 
+import asyncio
 import json
+import time
 
 import pytest
 
 from tests.support.fleet import TIMEOUT, Fleet
 from tests.support.waiting import eventually
-from tq import GroupResult, chain, chord, group
+from tq import TQ, GroupResult, Signature, chain, chord, current_app, group
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -135,6 +137,29 @@ def test_parts_come_to_the_body_in_the_order_of_the_header(fleet: Fleet, t):
             12,
             id="chunks",
         ),
+        pytest.param(
+            lambda t: chain(
+                t.add.si(1, 0),
+                group(
+                    t.add.si(1, 100),
+                    chain(t.add.si(1, 200), group(t.add.si(1, 1000), t.add.si(1, 2000))),
+                ),
+                t.add.si(1, 10),
+            ),
+            11,
+            id="group at the end of a chain in a header, in a chain",
+        ),
+        pytest.param(
+            lambda t: chord(
+                [t.add.s(0, 1)],
+                chord(
+                    [t.xsum, t.xsum],
+                    chain(t.xsum.s(), group(t.add.s(8), t.add.s(16)), t.xsum.s() | t.add.s(32)),
+                ),
+            ),
+            60,
+            id="tasks as parts, and a group amid a body",
+        ),
         pytest.param(lambda t: group(t.identity.si(i) for i in range(1000)) | t.xsum.s(), 499500),
         pytest.param(
             lambda t: t.identity.si(1) | group(t.identity.s() for _ in range(1000)) | t.xsum.s(),
@@ -172,6 +197,11 @@ def test_keyword_arguments_reach_every_part(t):
     assert made.apply_async().get(timeout=TIMEOUT) == 13
 
 
+def test_arguments_of_a_chord_reach_every_part(t):
+    made = group(t.add.s(), t.add.s()) | t.xsum.s()
+    assert made.apply_async(args=(4,), kwargs={"y": 1}).get(timeout=TIMEOUT) == 10
+
+
 @pytest.mark.parametrize("eager", [False, True])
 def test_arguments_of_a_chain_reach_the_parts_of_its_first_chord(t, eager):
     made = chain(chord([t.identity.s(), t.identity.s()], t.identity.s()), t.identity.s())
@@ -184,6 +214,51 @@ def test_arguments_of_a_chain_of_chains_reach_its_first_task(t, eager):
     made = chain(chain(t.identity.s(), t.identity.s()))
     result = made.apply(args=(1,)) if eager else made.apply_async(args=(1,))
     assert result.get(timeout=TIMEOUT) == 1
+
+
+# -- headers of generators ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_parts_run_while_their_generator_is_slow_with_the_rest(fleet: Fleet, t, piped):
+    key = fleet.key()
+
+    def header():
+        time.sleep(0.6)  # slow enough to be read while the chord is sent
+        yield t.echo.s(1, key)
+        time.sleep(0.2)
+        yield t.echo.s(2, key)
+        eventually(lambda: fleet.echoed(key), within=TIMEOUT)
+        yield t.echo.s(3, key)
+
+    made = group(header()) | t.xsum.s() if piped else chord(header(), t.xsum.s())
+    assert made.delay().get(timeout=TIMEOUT) == 6
+
+
+def test_members_run_while_their_generator_is_slow_with_the_rest(fleet: Fleet, t):
+    key = fleet.key()
+
+    def members():
+        time.sleep(0.6)
+        yield t.echo.s(1, key)
+        time.sleep(0.2)
+        yield t.echo.s(2, key)
+        eventually(lambda: fleet.echoed(key), within=TIMEOUT)
+
+    assert group(members()).delay().get(timeout=TIMEOUT) == [1, 2]
+
+
+def test_long_generators_of_every_kind_of_part(t):
+    def parts():
+        for i in range(900):
+            yield t.identity.si(1)
+            yield t.identity.si(1) | t.identity.s()
+            if i % 90 == 0:
+                yield group(t.identity.si(1), t.identity.si(1))
+                yield chord([t.identity.si(1), t.identity.si(1)], t.xsum.s())
+
+    made = chord(parts(), t.xsum.s())
+    assert made.delay().get(timeout=TIMEOUT) == 900 + 900 + 20 + 20
 
 
 # -- growing ---------------------------------------------------------------------------------------
@@ -279,6 +354,22 @@ def plain(value):
     return json.loads(json.dumps(value))
 
 
+def test_dictionaries_go_to_the_app_that_reads_them(fleet: Fleet, t):
+    made = chain(
+        t.add.s(1, 1),
+        group(t.add.s(1), chord([t.add.s(2), t.add.s(3)], t.xsum.s()) | t.add.s(4)),
+        group(t.identity.s(), t.identity.s()),
+    )
+    with TQ("elsewhere", broker="memory://", backend="memory://") as other:
+        assert current_app() is other
+        again = fleet.app.signature(plain(made))
+        found = again.delay()
+        assert found.get(timeout=TIMEOUT) == [[3, 13], [3, 13]]
+        assert all(member.app is fleet.app for member in found.results)
+        assert not other.broker.depths(["celery"]).get("celery")
+    fleet.app.set_current()
+
+
 @pytest.mark.parametrize("outer", [chain, group, "chord"])
 @pytest.mark.parametrize("inner", [chain, group, "chord"])
 def test_nested_canvases_survive_json(fleet: Fleet, t, outer, inner):
@@ -291,6 +382,29 @@ def test_nested_canvases_survive_json(fleet: Fleet, t, outer, inner):
     assert again.apply_async().get(timeout=TIMEOUT) == made.apply_async().get(timeout=TIMEOUT)
 
 
+@pytest.mark.parametrize("outer", [chain, group, "chord"])
+@pytest.mark.parametrize("inner", [chain, group, "chord"])
+def test_nested_canvas_that_a_task_returns_is_one_again(fleet: Fleet, t, outer, inner):
+    def make(kind, first, second):
+        return chord([first], second) if kind == "chord" else kind(first, second)
+
+    made = make(outer, make(inner, t.identity.si(1), t.identity.si(2)), t.identity.si(3))
+    returned = t.nested.delay(made).get(timeout=TIMEOUT)
+    again = fleet.app.signature(returned)
+    assert plain(again) == plain(made)
+    assert [type(part) for part in parts_of(again)] == [type(part) for part in parts_of(made)]
+
+
+def parts_of(canvas):
+    """A canvas and all in it, each a signature."""
+    assert isinstance(canvas, Signature)
+    yield canvas
+    for part in getattr(canvas, "tasks", ()):
+        yield from parts_of(part)
+    if getattr(canvas, "body", None) is not None:
+        yield from parts_of(canvas.body)
+
+
 # -- unstored results ------------------------------------------------------------------------------
 
 
@@ -299,6 +413,33 @@ def test_ignored_results_still_reach_the_next_step_and_the_body(t):
     assert chord([t.quiet.s(4), t.quiet.s(5)], t.xsum.s())().get(timeout=TIMEOUT) == 9
     made = chord([t.identity.s(4).set(ignore_result=True), t.identity.s(5)], t.xsum.s())
     assert made().get(timeout=TIMEOUT) == 9
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        pytest.param(lambda t: group(t.quiet.s(1), t.identity.s(2)), [None, 2], id="member"),
+        pytest.param(
+            lambda t: group(t.identity.s(1).set(ignore_result=True), t.identity.s(2)),
+            [None, 2],
+            id="member by its call",
+        ),
+        pytest.param(lambda t: group(t.identity.s(1) | t.quiet.s(), t.quiet.s(2)), [None, None]),
+        pytest.param(lambda t: t.identity.s(1) | t.quiet.s(), None, id="last step"),
+        pytest.param(lambda t: chord([t.identity.s(1)], t.quiet.s()), None, id="body"),
+        pytest.param(
+            lambda t: chord([t.identity.s(1)], group(t.quiet.s(), t.identity.s())), [None, [1]]
+        ),
+    ],
+)
+def test_waiting_for_a_canvas_passes_over_unstored_results(t, build, expected):
+    result = build(t).delay()
+    assert result.get(timeout=TIMEOUT) == expected
+
+    async def wait():
+        return await build(t).delay()
+
+    assert asyncio.run(wait()) == expected
 
 
 def test_ignored_body_lets_the_chord_end(fleet: Fleet, t):

@@ -25,6 +25,8 @@ pytestmark = [
     pytest.mark.xdist_group("canvas-mixed"),
     # Celery's client announces the end of a default that it still has.
     pytest.mark.filterwarnings("ignore::celery.exceptions.CPendingDeprecationWarning"),
+    # Its applications share their tasks, and there is one for each protocol.
+    pytest.mark.filterwarnings("ignore::celery.exceptions.DuplicateTaskNameWarning"),
 ]
 
 
@@ -32,13 +34,14 @@ def tq_kit(fleet: Fleet) -> SimpleNamespace:
     return SimpleNamespace(**vars(fleet.t), chain=tq.chain, group=tq.group, chord=tq.chord)
 
 
-def celery_kit(fleet: Fleet) -> SimpleNamespace:
+def celery_kit(fleet: Fleet, protocol: int = 2) -> SimpleNamespace:
     app = celery.Celery("client", broker=fleet.url, backend=fleet.url, set_as_current=False)
+    app.conf.task_protocol = protocol  # read once, at the first message
     tasks = register(
         app,
         chain=celery.chain,
         group=celery.group,
-        soft_limit=celery.exceptions.SoftTimeLimitExceeded,
+        errors=celery.exceptions,
         abortable=celery.contrib.abortable.AbortableTask,
     )
     return SimpleNamespace(
@@ -62,8 +65,12 @@ def sides(request: pytest.FixtureRequest) -> Iterator[SimpleNamespace]:
         if workers != "tq worker":
             start = celery_worker(server.url, app="tests.support.canvas_celery_app", **fleet.env)
             fleet.workers.append(start)
-        kit = celery_kit(fleet) if client == "celery client" else tq_kit(fleet)
-        yield SimpleNamespace(fleet=fleet, kit=kit)
+        if client == "celery client":
+            kits = {protocol: celery_kit(fleet, protocol) for protocol in (1, 2)}
+        else:
+            kits = dict.fromkeys((1, 2), tq_kit(fleet))
+        yield SimpleNamespace(fleet=fleet, kit=kits[2], kits=kits)
+        kits.clear()
         assert all(worker.process.poll() is None for worker in fleet.workers)
     finally:
         gc.collect()  # Celery's results unsubscribe when they are collected: while there is a server
@@ -110,10 +117,24 @@ CASES = {
 }
 
 
+@pytest.fixture
+def speak(sides):
+    """Make the client write a protocol; returns its kit."""
+    app = sides.fleet.app
+
+    def speak(protocol: int) -> SimpleNamespace:
+        app.conf.task_protocol = protocol
+        return sides.kits[protocol]
+
+    yield speak
+    app.conf.task_protocol = 2
+
+
+@pytest.mark.parametrize("protocol", [1, 2])
 @pytest.mark.parametrize("name", CASES)
-def test_canvas_runs_on_the_other_product(sides, name):
+def test_canvas_runs_on_the_other_product(sides, speak, name, protocol):
     build, expected = CASES[name]
-    assert build(sides.kit).apply_async().get(timeout=TIMEOUT) == expected
+    assert build(speak(protocol)).apply_async().get(timeout=TIMEOUT) == expected
 
 
 @pytest.mark.parametrize("place", ["chain in a header", "body"])

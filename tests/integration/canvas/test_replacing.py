@@ -49,6 +49,14 @@ def test_step_of_a_chain_in_a_body_replaced_by_a_chain(t, place):
     assert made.delay().get(timeout=TIMEOUT) == [42]
 
 
+def test_member_replaced_by_a_chain(t):
+    become = step(t)
+    made = group(become.clone(args=(1,)), t.identity.s(2), become.clone(args=(3,)))
+    assert made.delay().get(timeout=TIMEOUT) == [1, 2, 3]
+    made = group(t.identity.s(2), become.clone(args=(3,)), t.identity.s(1))
+    assert made.delay().get(timeout=TIMEOUT) == [2, 3, 1]
+
+
 def test_part_and_body_replaced_by_a_chain(t):
     assert chord([step(t).clone(args=(42,))], t.identity.s())().get(timeout=TIMEOUT) == [42]
     assert chord([t.identity.s(42)], step(t))().get(timeout=TIMEOUT) == [42]
@@ -121,6 +129,17 @@ def test_errback_survives_a_replacement(fleet: Fleet, t, outer, on_child):
         made.tasks[0].link_error(t.count.si(key))
     else:
         made.link_error(t.count.si(key))
+    with pytest.raises(ValueError, match="boom"):
+        made().get(timeout=TIMEOUT)
+    fleet.settle()
+    assert fleet.counted(key) == 1
+
+
+@pytest.mark.parametrize("outer", [chain, group])
+def test_errback_is_called_when_another_than_the_replaced_fails(fleet: Fleet, t, outer):
+    key = fleet.key()
+    made = outer(t.become.si(42, sig=t.add.s(1337)), t.fail.s())
+    made.link_error(t.count.si(key))
     with pytest.raises(ValueError, match="boom"):
         made().get(timeout=TIMEOUT)
     fleet.settle()

@@ -9,7 +9,8 @@ from tests.support.waiting import eventually
 from tq import chain, chord, group
 from tq.canvas import StampingVisitor
 from tq.errors import TaskRevokedError
-from tq.signals import before_task_publish
+from tq.signals import before_task_publish, task_received
+from tq.testing import start_worker, temporary_app
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -138,6 +139,25 @@ def test_stamps_travel_in_headers_not_in_properties(t, published):
     assert headers["stamped_headers"] == ["stamp"]
     assert "stamp" not in properties
     assert "stamped_headers" not in properties
+
+
+def test_receivers_in_the_worker_see_the_stamps():
+    seen = []
+
+    def note(request=None, **_):
+        seen.append((request.name, request.stamped_headers, request.stamps))
+
+    with temporary_app() as app:
+        sig = app.signature("celery.accumulate", immutable=True)
+        sig.stamp(Everywhere())
+        task_received.connect(note)
+        try:
+            with start_worker(app, pool="solo") as worker:
+                sig.delay().get(timeout=TIMEOUT)
+                worker.join(TIMEOUT)
+        finally:
+            task_received.disconnect(note)
+    assert seen == [("celery.accumulate", ["stamp"], {"stamp": 42})]
 
 
 def test_stamps_by_name_without_a_visitor(t):

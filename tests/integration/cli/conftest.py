@@ -46,11 +46,15 @@ def tq(server: RedisServer, worker: Process, forks: subprocess.Popen) -> Tq:
     """Run `tq -b <our broker> ...`; keyword arguments are its environment."""
 
     def run(*argv: str, **env: str) -> CompletedProcess:
-        command = ["-b", server.url, *argv]
-        request = {"argv": command, "env": environment(server.url, **env)}
-        forks.stdin.write(json.dumps(request) + "\n")
-        forks.stdin.flush()
-        answer = json.loads(forks.stdout.readline())
-        return CompletedProcess(command, answer["code"], answer["out"], answer["err"])
+        return run_fork(forks, "-b", server.url, *argv, PEER_URL=server.url, **env)
 
     return run
+
+
+def run_fork(forks: subprocess.Popen, *argv: str, **env: str) -> CompletedProcess:
+    """Run `tq ...` in a fresh fork of a process that has loaded it."""
+    request = {"argv": argv, "env": environment("", **env)}
+    forks.stdin.write(json.dumps(request) + "\n")
+    forks.stdin.flush()
+    answer = json.loads(forks.stdout.readline())
+    return CompletedProcess(argv, answer["code"], answer["out"], answer["err"])

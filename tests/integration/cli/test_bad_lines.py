@@ -66,7 +66,46 @@ def check(done, says, code=2) -> None:
         (["call", "peer.add", "-k", "[]"], "not a JSON object"),
         (["call", "peer.add", "--priority", "11"], "--priority"),
         (["dead", "drop"], "dead drop"),
-        (["dead", "lsit"], "lsit"),
+        (["dead", "lsit"], "Did you mean 'list'?"),
+        (["control", "shutdown", "-d", ""], "there is no name in it"),
+        (["inspect", "ping", "-d", ","], "there is no name in it"),
+        (["purge", "-f", "-Q", ""], "there is no name in it"),
+        (["queues", "-Q", " , "], "there is no name in it"),
+        (["control", "terminate", "NOSUCH", "x"], "no signal 'NOSUCH'"),
+        (["control", "terminate", "TERM"], "SIGNAL IDS"),
+        (["control", "election"], "ID TOPIC"),
+        (["control", "shout", "text"], "key=value"),
+        (["control", "shutdwn"], "Did you mean 'shutdown'?"),
+        (["control", "autoscale", "1", "2", "3"], "at most 2"),
+        (["inspect", "conf", "maybe", "more"], "too many"),
+        (["inspect", "objgraph", "Request", "many"], "'many'"),
+        (["inspect", "active", "--fields", "nope"], "no field 'nope'"),
+        (["status", "extra"], "extra"),
+        (["status", "--expect", "-1"], "--expect"),
+        (["call"], "NAME"),
+        (["call", "peer.add", "--serializer", "nope"], "nope"),
+        (["call", "peer.add", "--countdown", "nan"], "countdown"),
+        (["call", "peer.add", "--queue", ""], "queue"),
+        (["result", "x", "--timeout", "-1"], "--timeout"),
+        (
+            ["result", "x", "-A", "tests.support.cli_app", "-t", "peer.ad"],
+            "did you mean 'peer.add'?",
+        ),
+        (["tasks", "--where", "state:faliure"], "did you mean failure?"),
+        (["tasks", "--where", "nmae:x"], "did you mean name?"),
+        (["events", "--stats", "0"], "--stats"),
+        (["events", "--for", "-1"], "--for"),
+        (["events", "--until", "state:("], "--until"),
+        (["events", "--replay", "x", "--bootstrap"], "--replay"),
+        (["events", "--record", "/no/such/folder/x", "--for", "1"], "--record"),
+        (["revoke", "x", "--terminate", "NOPE"], "--terminate"),
+        (["broker", "explode"], "explode"),
+        (["broker"], "start, stop"),
+        (["completion", "tcsh"], "tcsh"),
+        (["doctor", "--for", "0"], "--for"),
+        (["schedules", "-A", "nosuch"], "nosuch"),
+        (["flwoer"], "'flwoer'"),
+        (["flower"], "tq events"),
         (["list", "nothing"], "nothing"),
         (["--color", "blue", "status"], "--color"),
         (["--nope"], "--nope"),
@@ -77,6 +116,28 @@ def check(done, says, code=2) -> None:
 )
 def test_a_wrong_line_names_its_option(tq, argv, says):
     check(tq(*argv), says)
+
+
+def test_a_worker_and_a_task_of_nearly_that_name_are_suggested(tq):
+    done = tq("inspect", "ping", "-d", "w1@her", "-t", "0.3")
+    assert done.returncode == 69
+    assert done.stderr == (
+        "tq: w1@her: no worker of that name has a mailbox (did you mean w1@here?)\n"
+    )
+    done = tq("control", "rate_limit", "peer.ad", "1/s")
+    assert done.returncode == 1
+    assert "did you mean 'peer.add'?" in done.stderr
+    done = tq("call", "peer.ad", "-A", "tests.support.cli_app", "--queue", "idle")
+    assert done.returncode == 0
+    assert "did you mean 'peer.add'?" in done.stderr
+    tq("purge", "-f", "-Q", "idle")
+
+
+def test_code_for_the_shell_that_fails_shows_its_own_lines_only(tq):
+    done = tq("shell", "-c", "1 / 0")
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+    assert len(done.stderr.splitlines()) <= 4
 
 
 @pytest.mark.parametrize(

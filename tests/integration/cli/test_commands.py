@@ -104,6 +104,42 @@ def test_every_inspect_command_answers_in_every_form(tq, name):
             assert line["ok"] is True
 
 
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("active",), "runs no task"),
+        (("reserved",), "holds no task that waits to start"),
+        (("scheduled",), "has no task that waits for its time"),
+        (("query_task", "nobody"), "has none of these tasks"),
+    ],
+)
+def test_an_empty_answer_is_said_to_people_and_silent_for_programs(tq, argv, says):
+    for form in ("table", "plain"):
+        done = tq("inspect", *argv, "-o", form)
+        assert (done.returncode, done.stdout) == (0, "")
+        assert done.stderr == f"w1@here: {says}\n"
+    assert tq("-q", "inspect", *argv).stderr == ""
+    assert json.loads(tq("inspect", *argv, "-j").stdout) in ({"w1@here": []}, {"w1@here": {}})
+    assert json.loads(tq("inspect", *argv, "-o", "jsonl").stdout)["ok"] is True
+    assert len(tq("inspect", *argv, "-o", "csv").stdout.splitlines()) == 1
+    if argv != ("query_task", "nobody"):
+        assert "    - empty -" in tq("inspect", *argv, "-o", "celery").stdout
+
+
+def test_long_texts_are_rows_of_their_own(tq):
+    rows = tq("inspect", "report").stdout.splitlines()
+    assert len(rows) > 3
+    assert all(row.startswith("w1@here\t") for row in rows)
+    assert not [row for row in rows if "\\x0a" in row]
+    assert "rss" in tq("inspect", "memdump").stdout
+
+
+def test_a_graph_of_objects_needs_a_library_and_says_so(tq):
+    done = tq("inspect", "objgraph")
+    assert done.returncode == 1
+    assert "not installed on this worker" in done.stderr
+
+
 def test_a_named_worker_that_is_missing_makes_the_answer_partial(tq):
     done = tq("inspect", "ping", "-d", "w1@here,gone@here", "-t", "0.5")
     assert done.returncode == 3

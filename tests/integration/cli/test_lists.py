@@ -1,10 +1,12 @@
-"""`tq tasks|workers|queues|failures`, made from events and answers of a real worker."""
+"""`tq tasks|workers|queues|failures|flows`, made from events and answers of a real worker."""
 
 import json
 
 import pytest
 
+from tests.support.processes import BIN, Process
 from tests.support.waiting import eventually
+from tq import TQ, chain
 
 pytestmark = [pytest.mark.timeout(90), pytest.mark.xdist_group("cli")]
 
@@ -73,7 +75,6 @@ def test_queues_tell_what_waits_and_who_takes(tq):
 
 
 def test_failures_are_grouped_by_cause(tq, forks, server):
-    from tests.support.processes import BIN, Process
 
     argv = [str(BIN / "tq"), "-b", server.url, "failures", "--for", "4", "-o", "jsonl"]
     with Process(argv, server.url) as listening:
@@ -104,3 +105,38 @@ def test_a_table_has_heads_and_colour_only_when_wanted(tq, sleeper):
     assert "\x1b[" in forced.stdout
     assert "\x1b" not in tq("-C", "tasks", "--for", "0.3", "-o", "table", FORCE_COLOR="1").stdout
     assert "\x1b" not in tq("--color", "always", "tasks", "--for", "0.3", "-j").stdout
+
+
+def test_flows_tell_how_far_chains_have_come(tq, server):
+    argv = [str(BIN / "tq"), "-b", server.url, "flows", "--for", "4", "-j", "--sort", "tasks"]
+    app = TQ("client", broker=server.url, set_as_current=False)
+    with Process(argv, server.url) as listening:
+
+        def ended():
+            sums = [app.signature("peer.add", args=(1, 1), immutable=True) for _ in range(2)]
+            chain(
+                *sums, app.signature("peer.fail", args=("no luck",), immutable=True)
+            ).apply_async()
+            return listening.process.poll() is not None
+
+        eventually(ended, within=40, every=0.3)
+        rows = json.loads(
+            next(line for line in listening.output().splitlines() if line.startswith("["))
+        )
+    app.close()
+    whole = next(row for row in rows if row["tasks"] == 3 and row["failed"])
+    assert (whole["state"], whole["succeeded"], whole["failed"]) == ("FAILURE", 2, 1)
+    assert whole["name"] == "peer.add"
+    assert whole["waiting"] + whole["running"] == 0
+    assert tq("flows", "--for", "0.3s", "--where", "name:nothing", "--fail-empty").returncode == 4
+
+
+def test_moments_choose_among_tasks_and_rows(tq, sleeper):
+    for command in (("tasks", "--for", "0.5s"), ("inspect", "active")):
+        assert sleeper in tq(*command, "--since", "-10m").stdout
+        assert tq(*command, "--until", "-10m").stdout == ""
+    done = tq("tasks", "--since", "noon")
+    assert done.returncode == 2
+    assert "--since" in done.stderr
+    done = tq("tasks", "--since", "-1m", "--where", "name:(")
+    assert "column 6 of 'name:('" in done.stderr

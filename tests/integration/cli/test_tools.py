@@ -1,10 +1,13 @@
 """`tq doctor`, `report`, `shell`, `list`, `completion`."""
 
 import json
+import os
 import subprocess
 
 import pytest
 import redis
+
+from tests.support.processes import ROOT, tq_worker
 
 pytestmark = [pytest.mark.timeout(90), pytest.mark.xdist_group("cli")]
 
@@ -34,9 +37,32 @@ def test_the_doctor_names_what_endangers_tasks(tq, server):
     assert "allkeys-lru" in found["memory"][0]["finding"]
     assert found["persistence"][0]["advice"] == "CONFIG SET appendonly yes"
     assert found["dead letters"][0]["finding"].startswith("1 ")
-    assert "tq:c:somebody-gone:tags" in found["orphans"][0]["finding"]
+    # The keys of the worker that is there are not orphans.
+    assert found["orphans"][0]["finding"] == (
+        "1 key of consumers that are gone: tq:c:somebody-gone:tags"
+    )
     assert found["workers"][0]["finding"].startswith("1 answer")
     assert "w1@here" not in found
+
+
+def test_a_worker_with_events_off_is_named_until_they_are_on(server, tq, tmp_path):
+    (tmp_path / "quiet.py").write_text("from tq import TQ\napp = TQ('quiet')\n")
+    path = os.pathsep.join([str(ROOT / "core"), str(ROOT), str(tmp_path)])
+    options = ("-A", "quiet", "-b", server.url, "-Q", "quiet")
+    with tq_worker(server.url, *options, name="quiet@here", PYTHONPATH=path) as quiet:
+        (row,) = about_events(tq, "quiet@here")
+        assert (row["level"], row["advice"]) == (
+            "warning", "start it with -E, or tq control enable_events -d quiet@here",
+        )  # fmt: skip
+        assert about_events(tq, "w1@here") == []
+        assert tq("control", "enable_events", "-d", "quiet@here").returncode == 0
+        assert about_events(tq, "quiet@here") == []
+        quiet.stop()  # so that it takes its mailbox with it
+
+
+def about_events(tq, node: str) -> list[dict]:
+    rows = findings(tq)[1].get(node, [])
+    return [row for row in rows if "task events are off" in row["finding"]]
 
 
 def test_warnings_alone_fail_only_when_strict(tq):

@@ -4,7 +4,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -53,10 +52,9 @@ def place(request: pytest.FixtureRequest) -> Iterator[SimpleNamespace]:
 
 
 def test_every_worker_answers_and_the_call_ends_with_the_last_answer(place) -> None:
-    begin = time.monotonic()
-    answers = place.control.inspect(destination=place.nodes, timeout=30).ping()
+    # Longer than the test may take: the call must not wait for the end of its time.
+    answers = place.control.inspect(destination=place.nodes, timeout=3600).ping()
     assert answers == {node: {"ok": "pong"} for node in place.nodes}
-    assert time.monotonic() - begin < 15
 
 
 def test_a_pattern_reaches_the_workers_that_fit(place) -> None:
@@ -76,17 +74,15 @@ def test_a_missing_worker_is_named_and_a_late_answer_is_known_as_late(place) -> 
 
 def test_a_callback_gets_each_answer_and_a_limit_ends_the_call(place) -> None:
     heard: list[dict] = []
-    begin = time.monotonic()
     replies = place.control.broadcast(
         "ping",
         reply=True,
         destination=[place.nodes[0], "nobody@nowhere"],
         limit=1,
-        timeout=60,
+        timeout=3600,
         callback=heard.append,
     )
     assert replies == heard == [{place.nodes[0]: {"ok": "pong"}}]
-    assert time.monotonic() - begin < 30
 
 
 QUESTIONS = [

@@ -34,7 +34,7 @@ def multi(server: RedisServer, tmp_path: Path) -> Iterator[Multi]:
         options = (
             [f"--pidfile={tmp_path}/%n.pid", f"--logfile={tmp_path}/%n%I.log"] if files else []
         )
-        return run_tq(*APP, "multi", verb, *argv, *options, url=server.url, timeout=60, **env)
+        return run_tq(*APP, "multi", verb, *argv, *options, url=server.url, timeout=150, **env)
 
     yield run
     for path in tmp_path.rglob("*.pid"):
@@ -49,7 +49,7 @@ def pids(folder: Path) -> dict[str, int]:
     return {name: pid for name, (pid, held) in found.items() if held}
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_a_fleet_of_ten_is_started_steered_restarted_and_stopped(server, multi, tmp_path):
     names = {f"celery{number}" for number in range(1, 11)}
     aimed = ("10", "-P", "solo", "-l", "INFO", "-Q:1-3", "images,video", "-Q:4,5", "data",
@@ -60,7 +60,7 @@ def test_a_fleet_of_ten_is_started_steered_restarted_and_stopped(server, multi, 
     assert set(first) == names
 
     with TQ("steer", broker=server.url, set_as_current=False) as app:
-        nodes = app.control.inspect(timeout=20, limit=10).active_queues()
+        nodes = app.control.inspect(timeout=60, limit=10).active_queues()
         queues = {
             node.partition("@")[0]: {q["name"] for q in found} for node, found in nodes.items()
         }
@@ -69,13 +69,13 @@ def test_a_fleet_of_ten_is_started_steered_restarted_and_stopped(server, multi, 
         assert queues["celery5"] == {"data"}
         assert queues["celery10"] == {"default"}
         wanted = [node for node in nodes if node.startswith("celery1@")]
-        replies = app.control.add_consumer("extra", destination=wanted, reply=True, timeout=20)
+        replies = app.control.add_consumer("extra", destination=wanted, reply=True, timeout=60)
         assert len(replies) == 1
         results = [
             app.send_task("peer.add", (n, 1), queue=q)
             for n, q in enumerate(("video", "data", "default", "extra"))
         ]
-        assert [result.get(timeout=20) for result in results] == [1, 2, 3, 4]
+        assert [result.get(timeout=60) for result in results] == [1, 2, 3, 4]
 
     again = multi("start", *aimed)
     assert again.returncode == 1
@@ -102,14 +102,14 @@ def test_a_fleet_of_ten_is_started_steered_restarted_and_stopped(server, multi, 
     assert "warm shutdown" in (tmp_path / "celery4.log").read_text()
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 def test_what_show_prints_can_be_pasted(multi, server, tmp_path):
     shown = multi("show", "my node", "-P", "solo", "-l", "INFO")
     assert shown.returncode == 0
     done = subprocess.run(
         ["sh", "-c", shown.stdout],
         env={**os.environ, "PEER_URL": server.url, "PYTHONPATH": os.pathsep.join(sys.path)},
-        timeout=40,
+        timeout=120,
         check=False,
         cwd=Path(__file__).parents[3],
     )
@@ -117,10 +117,18 @@ def test_what_show_prints_can_be_pasted(multi, server, tmp_path):
     assert set(pids(tmp_path)) == {"my node"}
     stopped = multi("stop", "-QUIT", "my node")
     assert "SIGQUIT -> " in stopped.stdout
-    eventually(lambda: not pids(tmp_path), within=15)
+    eventually(lambda: not pids(tmp_path), within=60)
 
 
 @pytest.mark.timeout(60)
+def test_what_is_shown_knows_its_folder(tmp_path):
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    shown = run_tq("--workdir", str(folder), "multi", "show", "w", "-A", "proj")
+    assert f" '--workdir={folder}' -A proj worker " in shown.stdout
+
+
+@pytest.mark.timeout(180)
 def test_a_worker_that_fails_to_start_is_reported_with_its_reason(multi, tmp_path):
     done = multi("start", "good", "bad", "-P", "solo", "-Q:bad", "a,,b", "-l", "INFO")
     assert done.returncode == 1
@@ -133,7 +141,7 @@ def test_a_worker_that_fails_to_start_is_reported_with_its_reason(multi, tmp_pat
     assert "a,,b" in quiet.stderr
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 def test_a_worker_that_fails_in_its_log_is_reported_with_it(multi, tmp_path):
     (tmp_path / "broken_app.py").write_text(
         "from tq import TQ, signals\napp = TQ('broken', broker='memory://')\n"
@@ -143,14 +151,14 @@ def test_a_worker_that_fails_in_its_log_is_reported_with_it(multi, tmp_path):
     )
     done = run_tq(
         "--workdir", str(tmp_path), "multi", "start", "w", "-A", "broken_app", "-P", "solo",
-        f"--pidfile={tmp_path}/%n.pid", f"--logfile={tmp_path}/%n.log", timeout=40,
+        f"--pidfile={tmp_path}/%n.pid", f"--logfile={tmp_path}/%n.log", timeout=120,
     )  # fmt: skip
     assert done.returncode == 1
     assert "exit code 7" in done.stdout
     assert "the licence is over" in done.stdout
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 def test_a_stale_pid_file_is_taken_over_and_said(multi, tmp_path):
     (tmp_path / "w.pid").write_text("1\n")
     stopped = multi("stop", "w")
@@ -162,7 +170,7 @@ def test_a_stale_pid_file_is_taken_over_and_said(multi, tmp_path):
     assert "left behind" in started.stdout
     (pid,) = pids(tmp_path).values()
     os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not pids(tmp_path))
+    eventually(lambda: not pids(tmp_path), within=30)
     assert (tmp_path / "w.pid").exists()
     restarted = multi("restart", "w", "-P", "solo")
     assert restarted.returncode == 0
@@ -199,7 +207,7 @@ def test_names_expand_and_get_print_data_only(multi):
 
 @pytest.mark.parametrize(
     ("argv", "problem"),
-    [(["frobnicate"], "No such verb"), (["start"], "which nodes"), (["get"], "missing"),
+    [(["frobnicate"], "No such verb"), (["start", ""], "name is empty"), (["start"], "which nodes"), (["get"], "missing"),
      (["get", "x", "3"], "no node 'x'"), (["stop", "-77", "w"], "no signal")],
 )  # fmt: skip
 def test_wrong_arguments_are_one_line_and_exit_2(argv, problem):
@@ -216,7 +224,7 @@ def test_help_is_help(server):
         assert "stopwait" in done.stdout
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 def test_a_worker_in_the_background_is_ready_when_the_command_returns(server, tmp_path):
     options = ["-P", "solo", "-l", "INFO", "-n", "bg@here", f"--pidfile={tmp_path}/%n.pid"]
     done = run_tq(*APP, "worker", "-D", *options, url=server.url, TQ_STATE_DIR=str(tmp_path))
@@ -235,4 +243,4 @@ def test_a_worker_in_the_background_is_ready_when_the_command_returns(server, tm
         assert f"process {pid}" in again.stderr
     finally:
         os.kill(pid, signal.SIGTERM)
-    eventually(lambda: not (tmp_path / "bg.pid").exists(), within=15)
+    eventually(lambda: not (tmp_path / "bg.pid").exists(), within=60)

@@ -1,7 +1,7 @@
 """A project's own exceptions are known to its results without being named."""
 
 import tq
-from tq import TQ
+from tq import TQ, Task
 from tq.errors import RemoteError
 from tq.wire.exceptions import encode_exception, rebuild_exception
 
@@ -41,3 +41,15 @@ def test_what_a_task_throws_or_retries_comes_back_wherever_it_is_defined() -> No
     assert type(rebuild_exception(encode_exception(SystemExit(1)))) is RemoteError
     tq.register_exceptions(other)
     assert type(rebuild_exception(encode_exception(other("x")))) is other
+
+
+def test_a_class_based_task_brings_back_the_same() -> None:
+    app = TQ("exceptions", set_as_current=False)
+    thrown, other = elsewhere("ThrownByAClass"), elsewhere("OtherOfAClass")
+
+    class Order(Task):
+        throws = (thrown,)
+
+    app.register_task(Order())
+    assert type(rebuild_exception(encode_exception(thrown("x")))) is thrown
+    assert type(rebuild_exception(encode_exception(other("x")))) is RemoteError

@@ -1,5 +1,6 @@
 """The service with a memory broker; waits are for conditions, on the real clock."""
 
+import functools
 import itertools
 import time
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.waiting import eventually
+from tests.support import waiting
 from tq import TQ, signals
 from tq.beat import Progress, Service
 from tq.beat.lease import Leader, SingleLeader
@@ -16,6 +17,7 @@ from tq.errors import BrokerConnectionError, ConfigError
 from tq.schedules import crontab
 
 numbers = itertools.count()
+eventually = functools.partial(waiting.eventually, within=60.0)
 
 
 @pytest.fixture
@@ -225,12 +227,6 @@ def test_the_signals_tell_who_started(app, start):
         for signal, receiver in connected:
             signal.disconnect(receiver)
     assert seen == [("beat", alone), ("beat", within), ("embedded", within)]
-
-
-def test_celerys_scheduler_classes_are_refused_by_name(app):
-    app.conf.beat_scheduler = "django_celery_beat.schedulers:DatabaseScheduler"
-    with pytest.raises(ConfigError, match="django_celery_beat"):
-        Service(app, store=MemoryStore())
 
 
 def test_a_leader_is_a_protocol():

@@ -1,5 +1,6 @@
 """What `|`, partials and links mean."""
 
+import json
 import pickle
 
 import pytest
@@ -23,13 +24,39 @@ def names(canvas):
     if isinstance(canvas, Signature) and "tasks" in canvas["kwargs"]:
         return [names(step) for step in canvas.tasks]
     if canvas["subtask_type"] == "chord":
-        return {"header": names(canvas.tasks), "body": names(canvas.body)}
+        return {"header": [names(part) for part in canvas.tasks], "body": names(canvas.body)}
     return canvas.task.removeprefix("tasks.")
 
 
 def test_partial_arguments_go_in_front(app, s):
     s("add", 2).apply_async((1,))
     assert app.calls[0][1] == (1, 2)
+
+
+def members_of(canvas):
+    yield canvas
+    for inner in canvas.tasks if "tasks" in canvas["kwargs"] else ():
+        yield from members_of(inner)
+    if canvas["subtask_type"] == "chord":
+        for inner in (*canvas.tasks, canvas.body):
+            yield from members_of(inner)
+
+
+def test_every_level_of_a_dictionary_belongs_to_the_app_that_reads_it(app, s):
+    inner = chord([s("a"), chain(s("b"), s("c"))], s("d") | s("e"))
+    made = json.loads(json.dumps(chain(s("f"), group(s("g"), inner))))
+    found = list(members_of(signature(made, app=app)))
+    assert len(found) == 12
+    assert {id(member.own_app) for member in found} == {id(app)}
+
+
+def test_links_of_a_part_leave_the_signature_it_was_made_of_alone(s):
+    given = s("a")
+    made = chord([given], s("b"))
+    for part in made.tasks:
+        part.link_error(s("c"))
+    assert "link_error" in made.tasks[0].options
+    assert given == s("a")
 
 
 def test_immutable_signature_ignores_arguments(app, s):

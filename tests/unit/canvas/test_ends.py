@@ -59,7 +59,15 @@ def test_group_of_one_chain_is_a_group_with_one_member():
 
 
 def test_chain_as_header_is_its_steps():
-    assert len(chord(chain(s(), s()), s()).tasks.tasks) == 2
+    assert len(chord(chain(s(), s()), s()).tasks) == 2
+
+
+def test_freezing_a_chain_gives_its_id_to_the_last_step():
+    last = s().set(task_id="42")
+    made = s() | last
+    assert made.id is None
+    made.freeze(last.id)
+    assert made.id == last.id == "42"
 
 
 def test_freezing_a_chain_leaves_its_arguments_in_front_once():

@@ -187,7 +187,11 @@ def test_the_expected_nodes_are_the_live_and_the_bound_ones_that_fit():
 
 def test_settings_of_the_application_name_the_exchange_and_the_expiry():
     conf = SimpleNamespace(
-        control_exchange="mine", control_queue_ttl=60.0, control_queue_expires=20.0
+        control_exchange="mine",
+        control_queue_ttl=60.0,
+        control_queue_expires=20.0,
+        control_queue_exclusive=False,
+        control_queue_durable=True,
     )
     peers = Peers([])
     control = Control(SimpleNamespace(broker=peers, conf=conf))
@@ -195,6 +199,7 @@ def test_settings_of_the_application_name_the_exchange_and_the_expiry():
     assert peers.commands[0].exchange == "mine.pidbox"
     assert control.mailbox._queue.name.endswith(".reply.mine.pidbox")
     assert (control.mailbox._queue.message_ttl, control.mailbox._queue.expires) == (60.0, 20.0)
+    assert (control.mailbox._queue.exclusive, control.mailbox._queue.durable) == (False, True)
 
 
 def test_a_read_only_control_refuses_commands_and_purges_and_sends_nothing():

@@ -8,6 +8,7 @@ from tq.brokers.base import Message
 from tq.clock import LamportClock
 from tq.errors import BrokerConnectionError
 from tq.events import Emitter
+from tq.wire.event import decode_events
 
 
 class Clock:
@@ -54,6 +55,20 @@ def emitter(broker: Recorder, **options) -> Emitter:
     return Emitter(
         broker, "w1@node1", LamportClock(), time_source=options.pop("clock", Clock()), **options
     )
+
+
+@pytest.mark.parametrize("serializer", ["msgpack", "yaml"])
+def test_another_serializer_writes_the_same_and_drops_alone_what_it_cannot(broker, serializer):
+    sender = emitter(broker, serializer=serializer)
+    for item in (1, object(), 2):
+        sender.send("task-progress", uuid="x", item=item)
+    sender.send("worker-online", freq=2.0)
+    assert sender.flush() == 4
+    assert sender.dropped == 1
+    assert {message.content_type for message in broker.messages} == {f"application/x-{serializer}"}
+    events = [event for message in broker.messages for event in decode_events(message)]
+    assert [event.get("item") for event in events] == [1, 2, None]
+    assert events[-1]["freq"] == 2.0
 
 
 def test_task_events_travel_as_one_array_in_one_call(broker):

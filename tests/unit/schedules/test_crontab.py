@@ -276,3 +276,25 @@ def test_the_starting_deadline_refuses_what_is_too_late():
 )  # fmt: skip
 def test_crontabs_in_words(text, words):
     assert crontab.from_string(text).human() == words
+
+
+def test_a_zone_of_its_own_goes_before_the_applications():
+    at = datetime(2026, 5, 4, 12, tzinfo=UTC)
+    tab = crontab("0", "9")
+    tab.tz = ZoneInfo("Asia/Tokyo")
+    assert tab.next_after(at, ZoneInfo("Europe/Berlin")) == datetime(2026, 5, 5, 0, tzinfo=UTC)
+    assert tab.latest(at, at + timedelta(days=1), UTC) == datetime(2026, 5, 5, 0, tzinfo=UTC)
+    assert tab != crontab("0", "9")
+    assert pickle.loads(pickle.dumps(tab)) == tab
+
+
+def test_a_subclass_may_have_its_zone_before_its_fields_are_read():
+    class Local(crontab):
+        def __init__(self, minute, hour, tz):
+            self.tz = tz
+            super().__init__(minute, hour)
+
+    found = Local("30", "6", ZoneInfo("America/New_York"))
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    assert found.next_after(at) == datetime(2026, 1, 1, 11, 30, tzinfo=UTC)
+    assert found._orig_minute == "30"

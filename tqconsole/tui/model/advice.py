@@ -6,6 +6,7 @@ from tqconsole.tui.model.format import Cell, age, count, duration
 
 __all__ = [
     "explain_silence",
+    "no_event_hints",
     "no_match_hints",
     "no_task_hints",
     "no_worker_hints",
@@ -55,6 +56,24 @@ def no_task_hints(state: ClusterState, link: LinkState, now: float, url: str) ->
     lines.append([])
     lines.append(_hint("Waiting tasks are seen only if their sender has task_send_sent_event on."))
     return lines
+
+
+def no_event_hints(state: ClusterState, link: LinkState, now: float, url: str) -> Hints:
+    """Return what to say while no event has come."""
+    offline = _link_hints(link, url, now)
+    if offline is not None:
+        return offline
+    since = age(now - link.since) if link.since else "0s"
+    return [
+        [],
+        [Cell(" No events yet", "bold")],
+        _hint(f"connected {since} to {url}"),
+        [],
+        _hint("Workers send a heartbeat every two seconds, even without -E. None came:"),
+        _hint("  no worker runs, or it is another server, database or virtual host,"),
+        _hint("  or workers run with --without-heartbeat and run no task, or without -E"),
+        _hint("Start one:  tq worker -A yourapp -E"),
+    ]
 
 
 def searching_hints(share: float) -> Hints:

@@ -20,6 +20,7 @@ _TAB_FORMS = (
     " {number} {title}{badge}",
     " {number}{title}{badge}",
     " {number}{short}{badge}",
+    " {number}",
 )
 
 
@@ -124,11 +125,14 @@ def header_line(state: ClusterState, frame: Frame, width: int, symbols: Glyphs) 
     return two_sided(left, right, width)
 
 
-def tab_line(here: str, now: float, width: int, read_only: bool, badges: dict[str, str]) -> Line:
-    """Return the second row: the screens by number, and the time."""
+def tab_line(
+    here: str, now: float, width: int, guard: tuple[str, str], badges: dict[str, str]
+) -> Line:
+    """Return the second row: the screens by number, what guards the cluster, and the time."""
     right: list[Piece] = []
-    if read_only:
-        right.append((Cell("read-only  ", "success"), None))
+    text, style = guard
+    if text:
+        right.append((Cell(f"{text}  ", style), None))
     right.append((Cell(f"{clock(now)}Z ", "muted"), None))
     room = width - joined(right).width - 1
     pieces: list[Piece] = []
@@ -143,7 +147,9 @@ def _tabs(here: str, badges: dict[str, str], form: str) -> list[Piece]:
     """Return the screens' names, written as `form` says."""
     pieces: list[Piece] = []
     for number, name, short, title in SCREENS:
-        text = form.format(number=number, short=short, title=title, badge=badges.get(name, ""))
+        # the narrowest form names at least the screen that is shown
+        chosen = _TAB_FORMS[-2] if name == here and form == _TAB_FORMS[-1] else form
+        text = chosen.format(number=number, short=short, title=title, badge=badges.get(name, ""))
         if name == here and not text.endswith(" "):
             text += " "
         pieces.append((Cell(text, "tab-here" if name == here else "tab"), f"screen.{name}"))

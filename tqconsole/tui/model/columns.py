@@ -1,12 +1,12 @@
 """Columns of a table and how they share the width they are given."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from tqconsole.tui.model.format import Cell, fit, width_of
 
-__all__ = ["Column", "Placed", "header_cells", "layout_of", "line_cells", "place"]
+__all__ = ["Column", "Placed", "fitted", "header_cells", "layout_of", "line_cells", "place"]
 
 Row = TypeVar("Row")
 
@@ -116,9 +116,13 @@ def layout_of(placed: Sequence[Placed[Row]]) -> Hashable:
 
 def line_cells(row: Row, placed: Sequence[Placed[Row]], ellipsis: str) -> list[Cell]:
     """Make the cells of a row, each fitted to its column, with blanks between."""
+    return fitted(((item.column.cell(row), item) for item in placed), ellipsis)
+
+
+def fitted(made: Iterable[tuple[Cell, Placed[Row]]], ellipsis: str) -> list[Cell]:
+    """Fit cells to their columns, with blanks between."""
     cells: list[Cell] = []
-    for item in placed:
-        text, style = item.column.cell(row)
+    for (text, style), item in made:
         cells.append(Cell(fit(text, item.width, item.column.right, ellipsis), style))
         cells.append(_BLANK)
     return cells

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from tq.monitor import ClusterState, TaskInfo, is_library
+from tqconsole.tui.model.facts import TimeLimit
 from tqconsole.tui.model.format import (
     UNKNOWN,
     Cell,
@@ -17,11 +18,23 @@ from tqconsole.tui.model.format import (
     width_of,
 )
 from tqconsole.tui.model.masking import masked
-from tqconsole.tui.model.task_fields import Context, age_of, is_truncated, runtime_of, tries_of
+from tqconsole.tui.model.resending import Resend, from_event
+from tqconsole.tui.model.stages import stages_of
+from tqconsole.tui.model.task_fields import (
+    NEAR_LIMIT,
+    Context,
+    age_of,
+    is_truncated,
+    limit_share,
+    runtime_of,
+    tries_of,
+)
 
 __all__ = [
     "argument_lines",
     "heading",
+    "labelled",
+    "limit_text",
     "preview_lines",
     "summary_lines",
     "timeline_lines",
@@ -74,7 +87,7 @@ def _take(text: str, room: int) -> str:
     return text[: blank + 1] if blank > 0 else text[:end]
 
 
-def _field(label: str, value: str | None, width: int, style: str = "") -> Iterator[Cells]:
+def labelled(label: str, value: str | None, width: int, style: str = "") -> Iterator[Cells]:
     """Return a labelled value on as many lines as it needs."""
     text = value if value not in (None, "") else UNKNOWN
     first = True
@@ -101,25 +114,42 @@ def summary_lines(task: TaskInfo, context: Context, width: int, symbols: Glyphs)
         lines.append([Cell(" " * (_LABEL + 2)), retries])
     if state == "ORPHAN":
         note = f"its worker {task.worker} is lost; the broker delivers it again when its lease ends"
-        lines.extend(_field("", note, width, "error"))
-    lines.extend(_field("seen", f"{age(age_of(task, context.now))} ago", width))
-    lines.extend(_field("id", task.uuid, width))
-    lines.extend(_field("name", task.name, width, "name"))
+        lines.extend(labelled("", note, width, "error"))
+    stages = "   ".join(f"{name} {duration(spent)}" for name, spent in stages_of(task, context.now))
+    if stages:
+        lines.extend(labelled("stages", stages, width))
+    limit = context.limits.get(task.name or "")
+    if limit is not None:
+        share = limit_share(task, context.limits, context.now)
+        used = "" if share is None else f"   {share * 100:.0f}% used"
+        style = "warning" if share is not None and share >= NEAR_LIMIT else ""
+        lines.extend(labelled("limit", f"{limit_text(limit)}{used}", width, style))
+    lines.extend(labelled("seen", f"{age(age_of(task, context.now))} ago", width))
+    lines.extend(labelled("id", task.uuid, width))
+    lines.extend(labelled("name", task.name, width, "name"))
     pid = f"   pid {task.pid}" if task.pid else ""
-    lines.extend(_field("worker", f"{task.worker}{pid}" if task.worker else None, width))
-    lines.extend(_field("queue", _queue(task), width))
+    lines.extend(labelled("worker", f"{task.worker}{pid}" if task.worker else None, width))
+    lines.extend(labelled("queue", _queue(task), width))
     if task.eta:
-        lines.extend(_field("eta", task.eta, width))
+        lines.extend(labelled("eta", task.eta, width))
     if task.expires:
-        lines.extend(_field("expires", task.expires, width))
-    lines.extend(_field("sent by", task.client, width))
+        lines.extend(labelled("expires", task.expires, width))
+    lines.extend(labelled("sent by", task.client, width))
     if task.parent_id:
-        lines.extend(_field("parent", task.parent_id, width))
+        lines.extend(labelled("parent", task.parent_id, width))
     if task.root_id and task.root_id != task.uuid:
-        lines.extend(_field("root", task.root_id, width))
+        lines.extend(labelled("root", task.root_id, width))
     for name, value in sorted(task.extra.items()):
-        lines.extend(_field(clip(name, _LABEL), masked(f"{name}={value}").partition("=")[2], width))
+        lines.extend(
+            labelled(clip(name, _LABEL), masked(f"{name}={value}").partition("=")[2], width)
+        )
     return lines
+
+
+def limit_text(limit: TimeLimit) -> str:
+    """Write a task's time limits."""
+    parts = (("soft", limit.soft), ("hard", limit.hard))
+    return "   ".join(f"{kind} {seconds:g}s" for kind, seconds in parts if seconds is not None)
 
 
 def _queue(task: TaskInfo) -> str | None:
@@ -139,18 +169,27 @@ def _run(task: TaskInfo, context: Context) -> str:
 def argument_lines(task: TaskInfo, width: int) -> list[Cells]:
     """Return arguments and result, and whether the sender cut them."""
     lines: list[Cells] = []
-    lines.extend(_field("args", masked(task.args), width))
-    lines.extend(_field("kwargs", masked(task.kwargs), width))
+    lines.extend(labelled("args", masked(task.args), width))
+    lines.extend(labelled("kwargs", masked(task.kwargs), width))
     if task.exception:
-        lines.extend(_field("error", task.exception, width, "error"))
+        lines.extend(labelled("error", masked(task.exception), width, "error"))
     if task.result is not None:
-        lines.extend(_field("result", masked(task.result), width))
+        lines.extend(labelled("result", masked(task.result), width))
     elif task.ready and task.state == "SUCCESS":
-        lines.extend(_field("result", None, width))
+        lines.extend(labelled("result", None, width))
+    lines.extend(labelled("replay", *_replay(task, width)))
     if is_truncated(task):
         note = "the sender cut these texts; the full values are in the message or the result"
-        lines.extend(_field("", note, width, "warning"))
+        lines.extend(labelled("", note, width, "warning"))
     return lines
+
+
+def _replay(task: TaskInfo, width: int) -> tuple[str, int, str]:
+    """Say whether the events tell enough to send the task again."""
+    verdict = from_event(task)
+    if isinstance(verdict, Resend):
+        return "yes: R resends it with the arguments above", width, ""
+    return f"{verdict.reason}; R asks result backend, workers and queue", width, "warning"
 
 
 def timeline_lines(task: TaskInfo, symbols: Glyphs, width: int) -> list[Cells]:
@@ -169,9 +208,9 @@ def timeline_lines(task: TaskInfo, symbols: Glyphs, width: int) -> list[Cells]:
             note = f"pid {task.pid}"
         elif what == "retried":
             tries += 1
-            what, note = f"retry {tries}", task.exception or ""
+            what, note = f"retry {tries}", masked(task.exception)
         elif what == "failed":
-            note = task.exception or ""
+            note = masked(task.exception)
         step = delta(moment - before) if before is not None else ""
         style = styles.get(what, "retry" if what.startswith("retry") else "")
         room = max(0, width - 36)
@@ -202,7 +241,7 @@ def traceback_lines(
         return [], 0
     lines: list[Cells] = []
     hidden = 0
-    for frame, body in _frames(text.rstrip().split("\n")):
+    for frame, body in _frames(masked(text).rstrip().split("\n")):
         own = frame is not None and not is_library(frame["path"])
         if frame is not None and not own and folded:
             hidden += 1
@@ -289,7 +328,7 @@ def _short_preview(
     arguments = f" args {masked(task.args) or UNKNOWN}  kwargs {masked(task.kwargs) or UNKNOWN}"
     yield [Cell(clip(arguments, width, symbols.ellipsis))]
     if task.exception:
-        yield [Cell(clip(f" {task.exception}", width, symbols.ellipsis), "error")]
+        yield [Cell(clip(f" {masked(task.exception)}", width, symbols.ellipsis), "error")]
     elif task.result is not None:
         yield [
             Cell(" result ", "muted"),

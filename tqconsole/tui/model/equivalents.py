@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["control_line"]
+__all__ = ["control_line", "purge_line"]
 
 _SHOWN_IDS = 3
 
@@ -22,6 +22,11 @@ def control_line(
     if timeout is not None and timeout != 1.0:
         words += ["-t", f"{timeout:g}"]
     return " ".join(shlex.quote(word) for word in words)
+
+
+def purge_line(queue: str) -> str:
+    """Return the command line that deletes what waits in a queue."""
+    return f"tq purge -Q {shlex.quote(queue)}"
 
 
 _LOOKS = frozenset(

@@ -2,9 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
-__all__ = ["Gap", "LinkState", "QueueFacts", "WorkerFacts"]
+__all__ = ["Gap", "LinkState", "QueueFacts", "TimeLimit", "WorkerFacts", "context_of"]
+
+
+def context_of(url: str) -> str:
+    """Name a cluster after its broker's host, or what stands for one; names its audit file too."""
+    host = urlsplit(url).hostname
+    return host if host and host not in ("localhost", "127.0.0.1", "::1") else "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +48,26 @@ class QueueFacts:
     Attributes:
         ready: Messages waiting, over all priorities.
         unacked: Messages handed out and not acknowledged, where the broker tells.
-        consumers: Consumers the broker or the workers tell of.
-        oldest: Age in seconds of the oldest waiting message, where it can be known.
+        parked: Messages that wait for their time, where the broker tells.
+        dead: Dead letters of this queue, where the broker tells.
+        consumers: How many workers said that they take from it.
+        workers: The names of these.
         priorities: Messages waiting by priority step, where the broker splits them.
+        heads: Ids of the tasks that come next, where the broker tells.
+        held: Workers that were told here to take no more from it.
         as_of: Wall timestamp of the figures.
     """
 
     name: str
     ready: int | None = None
     unacked: int | None = None
+    parked: int | None = None
+    dead: int | None = None
     consumers: int | None = None
-    oldest: float | None = None
+    workers: tuple[str, ...] = ()
     priorities: tuple[tuple[int, int], ...] = ()
+    heads: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
     as_of: float = 0.0
 
 
@@ -85,3 +100,21 @@ class LinkState:
     dropped: int = 0
     lag: float | None = None
     gaps: tuple[Gap, ...] = field(default_factory=tuple)
+
+
+class TimeLimit(NamedTuple):
+    """A task's time limits in seconds, as its worker registered it; a call may set others."""
+
+    hard: float | None = None
+    soft: float | None = None
+
+    @property
+    def nearest(self) -> float | None:
+        """The limit that strikes first."""
+        limits = [limit for limit in self if limit is not None]
+        return min(limits, default=None)
+
+    @property
+    def kind(self) -> str:
+        """Which of the two that is."""
+        return "soft" if self.soft is not None and self.soft == self.nearest else "hard"

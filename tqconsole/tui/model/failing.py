@@ -7,6 +7,7 @@ from tqconsole.tui.model.chart import sparkline
 from tqconsole.tui.model.columns import Column
 from tqconsole.tui.model.detail import heading
 from tqconsole.tui.model.format import Cell, Glyphs, age, clip, clock, count, short_count
+from tqconsole.tui.model.masking import masked
 from tqconsole.tui.model.rows import Rows
 
 __all__ = ["failure_rows", "group_filter", "group_lines"]
@@ -103,7 +104,7 @@ def group_lines(
     samples = "  ".join(uuid[:8] for uuid in list(group.samples)[::-1][:_SHOWN_IDS])
     workers = " ".join(sorted(group.workers))
     pairs = (
-        ("last", group.message),
+        ("last", masked(group.message)),
         ("first", f"{clock(group.first_seen)}Z ({age(now - group.first_seen)} ago)   "
                   f"5 min {count(group.recent(now))}, before that {was}"),
         ("workers", workers or "?"),

@@ -1,18 +1,18 @@
 """What is worth knowing beyond single tasks: what runs, which queues grow, what needs a look."""
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tq.monitor import ClusterState, FailureGroups, TaskInfo, WorkerInfo, WorkerStatus
-from tqconsole.tui.model.facts import LinkState, QueueFacts
+from tqconsole.tui.model.facts import LinkState, QueueFacts, WorkerFacts
+from tqconsole.tui.model.flow_index import FlowIndex
 from tqconsole.tui.model.format import age, count, duration, heartbeat_age, rate
+from tqconsole.tui.model.queue_trends import QueueTrend, QueueTrends
+from tqconsole.tui.model.stages import Stages
 
-__all__ = ["Attention", "Insight", "QueueTrend", "RunningTasks"]
+__all__ = ["Attention", "Insight", "RunningTasks"]
 
-_TREND_OVER = 300.0  # seconds of counts that are kept of a queue
-_SLOPE_OVER = 60.0  # seconds over which a queue's growth is measured
-_SLOPE_LEAST = 10.0  # seconds of counts without which growth is unknown
+_GAP_NEWS = 300.0  # seconds for which a gap is news
 _GROWS_FROM = 0.5  # messages per second that are worth a warning
 _MANY_WAIT = 100  # messages below which a queue that grows or stands is no news
 _SLOW_DRAIN = 600.0  # seconds to drain a queue from which on that is worth a warning
@@ -60,48 +60,6 @@ class RunningTasks:
         return [task for task in self.longest_first() if task.worker == hostname]
 
 
-class QueueTrend:
-    """The counts of one queue over the last minutes."""
-
-    def __init__(self) -> None:
-        """Start without a count."""
-        self._counts: deque[tuple[float, int]] = deque()
-
-    def add(self, at: float, ready: int) -> None:
-        """Note a count; the same one twice is noted once."""
-        if self._counts and at <= self._counts[-1][0]:
-            return
-        self._counts.append((at, ready))
-        while self._counts[0][0] < at - _TREND_OVER:
-            self._counts.popleft()
-
-    def growth(self) -> float | None:
-        """Return the change per second over the last minute; None while too little is known."""
-        if not self._counts:
-            return None
-        newest = self._counts[-1]
-        begin = next(item for item in self._counts if item[0] >= newest[0] - _SLOPE_OVER)
-        span = newest[0] - begin[0]
-        return (newest[1] - begin[1]) / span if span >= _SLOPE_LEAST else None
-
-    def series(self, points: int) -> list[int]:
-        """Return that many counts spread over what is known, oldest first."""
-        counts = self._counts
-        if not counts:
-            return []
-        begin, end = counts[0][0], counts[-1][0]
-        step = (end - begin) / max(1, points - 1)
-        found: list[int] = []
-        items = iter(counts)
-        current = following = next(items)
-        for number in range(points):
-            moment = begin + number * step
-            while following is not None and following[0] <= moment + 1e-6:
-                current, following = following, next(items, None)  # type: ignore[assignment]  # ends the loop
-            found.append(current[1])
-        return found
-
-
 @dataclass(frozen=True, slots=True)
 class Attention:
     """Something that needs a look.
@@ -129,6 +87,9 @@ class Insight:
     Attributes:
         running: The tasks that run now.
         failures: Failures by fingerprint.
+        flows: Which tasks belong together; the screens that show it keep it up to date.
+        trends: Where the queues are heading.
+        stages: Where the time of tasks goes.
         attention: What needs a look, the worst first; renewed once a second.
     """
 
@@ -136,24 +97,28 @@ class Insight:
         """Start with nothing seen."""
         self.running = RunningTasks()
         self.failures = FailureGroups()
+        self.flows = FlowIndex()
         self.attention: tuple[Attention, ...] = ()
-        self._trends: dict[str, QueueTrend] = {}
+        self.trends = QueueTrends()
+        self.stages = Stages()
         self._due = 0.0
 
     def update(
-        self, state: ClusterState, queues: Sequence[QueueFacts], link: LinkState, now: float
+        self,
+        state: ClusterState,
+        queues: Sequence[QueueFacts],
+        link: LinkState,
+        now: float,
+        facts: Callable[[str], WorkerFacts | None] = lambda hostname: None,
     ) -> None:
-        """Take in what changed; `now` is a wall timestamp."""
+        """Take in what changed; `now` is a wall timestamp, `facts` knows the workers."""
         self.running.update(state)
         self.failures.update(state, now)
-        for queue in queues:
-            if queue.ready is not None:
-                self.trend(queue.name).add(queue.as_of, queue.ready)
+        self.trends.update(state, queues, facts)
+        self.stages.update(state, now)
         if now >= self._due or now < self._due - _ATTENTION_EVERY:
             self._due = now + _ATTENTION_EVERY
-            if len(self._trends) > len(queues):
-                known = {queue.name for queue in queues}
-                self._trends = {k: v for k, v in self._trends.items() if k in known}
+            self.trends.forget_others(queues)
             found = [
                 *self._about_workers(state, now),
                 *self._about_queues(queues),
@@ -165,7 +130,7 @@ class Insight:
 
     def trend(self, queue: str) -> QueueTrend:
         """Return the counts of a queue."""
-        return self._trends.setdefault(queue, QueueTrend())
+        return self.trends.trend(queue)
 
     def _about_workers(self, state: ClusterState, now: float) -> list[Attention]:
         found: list[Attention] = []
@@ -285,7 +250,7 @@ def _about_coverage(state: ClusterState) -> list[Attention]:
 
 
 def _about_gaps(link: LinkState, now: float) -> list[Attention]:
-    if not link.gaps or now - link.gaps[-1].end > _TREND_OVER:
+    if not link.gaps or now - link.gaps[-1].end > _GAP_NEWS:
         return []
     gap = link.gaps[-1]
     text = f"nothing was observed for {age(gap.end - gap.begin)}, until {age(now - gap.end)} ago"

@@ -1,4 +1,4 @@
-"""Secrets in arguments and results: their values are replaced before anything is shown or copied.
+"""Secrets in arguments, results and errors: their values are replaced before they are shown.
 
 Source: CONSOLE 5, RELIABILITY 7.15.
 """
@@ -20,13 +20,18 @@ _KEY = (
     r"(?<!routing[_-])(?<!binding[_-])(?<!primary[_-])(?<!foreign[_-])"
     r"(?:(?<![A-Za-z])[kK][eE][yY](?![a-z])|(?<=[a-z])Key(?![a-z])|(?i:apikey))"
 )
+_NAMES = "|".join((*SECRET_NAMES, "api[_-]?key"))
 _SECRET = rf"(?:(?i:{'|'.join(SECRET_NAMES)})|{_KEY})"
 # A name in quotes or a bare one, then `:` or `=`, then a text in quotes that may have been cut, a
-# bracketed value without brackets inside, or whatever ends at a comma or a closing bracket.
+# bracketed value without brackets inside, or whatever ends at a comma or a closing bracket. The
+# last way of naming is that of errors and source lines (`password: x`, `token = 'x'`); the class
+# of an error (`InvalidTokenError: ...`) is no name.
 _PAIR = re.compile(
     rf"""(?P<name>
         (?P<quote>['"])[^'"]*?{_SECRET}[^'"]*(?P=quote)\s*:\s*
         |\b\w*?{_SECRET}\w*=(?!=)
+        |\b(?!\w*(?:Error|Exception|Warning)\b)[\w-]*?(?i:{_NAMES})[\w-]*
+            (?:\s*:\s+(?:(?i:bearer|basic|digest|token)\s+)?|\s+=\s+(?=b?['"]))
     )
     (?P<value>b?'(?:\\.|[^'\\])*(?:'|$)|b?"(?:\\.|[^"\\])*(?:"|$)
         |\[[^\]]*(?:\]|$)|\([^)]*(?:\)|$)|\{{[^}}]*(?:\}}|$)|[^,)\]}}\s&]+)""",

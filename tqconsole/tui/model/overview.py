@@ -1,38 +1,34 @@
 """The parts of the Overview: queues, workers, running tasks, what needs a look; and their room."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tq.monitor import ClusterState, NameStats, TaskInfo
-from tqconsole.tui.model.chart import sparkline
 from tqconsole.tui.model.columns import Column
-from tqconsole.tui.model.facts import QueueFacts
+from tqconsole.tui.model.facts import TimeLimit
 from tqconsole.tui.model.format import (
     UNKNOWN,
     Cell,
     Glyphs,
     age,
     clock,
-    count,
     duration,
     rate,
     short_count,
 )
-from tqconsole.tui.model.insight import Attention, Insight
+from tqconsole.tui.model.insight import Attention
 from tqconsole.tui.model.rows import Rows, titled
+from tqconsole.tui.model.task_fields import NEAR_LIMIT, limit_share
 from tqconsole.tui.model.workers import Facts, WorkerRows
 
 __all__ = [
     "WorkerBrief",
     "attention_rows",
     "name_rows",
-    "queue_rows",
     "running_rows",
     "share",
 ]
 
-_TREND = 8
 _RATE_WINDOW = 30
-_NEVER = 864000.0  # seconds beyond which a queue that empties that slowly does not
 
 
 def share(room: int, wants: Sequence[tuple[int, int]]) -> list[int]:
@@ -98,56 +94,21 @@ def _since(item: Attention) -> str:
     return f"{clock(item.since)}Z" if item.since else ""
 
 
-def queue_rows(symbols: Glyphs, insight: Insight) -> Rows[QueueFacts]:
-    """Make the list of queues."""
+def running_rows(
+    symbols: Glyphs,
+    now: Callable[[], float],
+    state: ClusterState,
+    limits: Callable[[], Mapping[str, TimeLimit]],
+) -> Rows[TaskInfo]:
+    """Make the list of running tasks; `limits` knows time limits by task name."""
 
-    def ready(queue: QueueFacts) -> Cell:
-        if queue.ready is None:
-            return Cell(UNKNOWN, "muted")
-        return Cell(count(queue.ready), "bold" if queue.ready else "muted")
-
-    def growth(queue: QueueFacts) -> Cell:
-        value = insight.trend(queue.name).growth()
-        if value is None:
-            return Cell(UNKNOWN, "muted")
-        if abs(value) < 0.05:
-            return Cell("0", "muted")
-        return Cell(
-            f"{'+' if value > 0 else '-'}{rate(abs(value))}", "warning" if value > 0 else ""
-        )
-
-    def end(queue: QueueFacts) -> Cell:
-        value = insight.trend(queue.name).growth()
-        if queue.consumers == 0 and queue.ready:
-            return Cell("NO WORKER", "error")
-        if not queue.ready or value is None or abs(value) < 0.05:
+    def limit(task: TaskInfo) -> Cell:
+        share = limit_share(task, limits(), now())
+        if share is None:
             return Cell("-", "muted")
-        left = queue.ready / -value if value < 0 else _NEVER
-        return Cell("grows", "warning") if left >= _NEVER else Cell(age(left))
-
-    def workers(queue: QueueFacts) -> Cell:
-        return Cell(UNKNOWN if queue.consumers is None else str(queue.consumers), "muted")
-
-    def trend(queue: QueueFacts) -> Cell:
-        return Cell(sparkline(insight.trend(queue.name).series(_TREND), symbols), "accent")
-
-    return Rows(
-        [
-            Column("name", "NAME", lambda queue: Cell(queue.name, "name"), 12, 40, rank=0),
-            Column("ready", "READY", ready, 8, rank=1, right=True),
-            Column("growth", "CHANGE/S", growth, 8, rank=2, right=True),
-            Column("eta", "EMPTY IN", end, 9, rank=3, right=True),
-            Column("workers", "WORKERS", workers, 7, rank=4, right=True),
-            Column("trend", "TREND", trend, _TREND, rank=5),
-        ],
-        lambda queue: queue.name,
-        symbols,
-        title="queues",
-    )
-
-
-def running_rows(symbols: Glyphs, now: Callable[[], float], state: ClusterState) -> Rows[TaskInfo]:
-    """Make the list of running tasks."""
+        nearest = limits()[task.name or ""]
+        text = f"{share * 100:.0f}% of {nearest.kind} {age(nearest.nearest)}"
+        return Cell(text, "warning" if share >= NEAR_LIMIT else "muted")
 
     def elapsed(task: TaskInfo) -> Cell:
         if task.started is None:
@@ -172,6 +133,7 @@ def running_rows(symbols: Glyphs, now: Callable[[], float], state: ClusterState)
             Column("worker", "WORKER", lambda task: Cell(task.worker or UNKNOWN), 10, 30, rank=3),
             Column("elapsed", "ELAPSED", elapsed, 7, rank=1, right=True),
             Column("usual", "P95", usual, 7, rank=2, right=True),
+            Column("limit", "LIMIT", limit, 18, rank=5, right=True),
         ],
         lambda task: task.uuid,
         symbols,

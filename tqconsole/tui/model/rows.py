@@ -3,7 +3,15 @@
 from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
-from tqconsole.tui.model.columns import Column, Placed, header_cells, layout_of, line_cells, place
+from tqconsole.tui.model.columns import (
+    Column,
+    Placed,
+    fitted,
+    header_cells,
+    layout_of,
+    line_cells,
+    place,
+)
 from tqconsole.tui.model.format import Cell, Glyphs, clip, fit, width_of
 
 __all__ = ["Rows", "titled"]
@@ -43,11 +51,13 @@ class Rows(Generic[Row]):
         self._places: dict[str, int] = {}
         self._named = next((column for column in columns if column.rank == 0), None)
         self._longest = 0
+        self._made: dict[int, tuple[Cell, ...]] = {}  # cells of the rows in view
         self._placed: tuple[tuple[int, int], list[Placed[Row]]] | None = None
 
     def show(self, rows: Sequence[Row]) -> None:
         """Show these rows."""
         self._rows = rows
+        self._made.clear()
         self._places = {self._key(row): place for place, row in enumerate(rows)}
         named = self._named
         if named is not None:
@@ -77,11 +87,20 @@ class Rows(Generic[Row]):
     def stamp(self, index: int) -> Hashable:
         """Return what a row's look depends on."""
         row = self._rows[index]
-        return tuple(column.cell(row) for column in self._columns)
+        made = tuple(column.cell(row) for column in self._columns)
+        self._made[index] = made
+        return made
 
     def cells(self, index: int, width: int) -> Sequence[Cell]:
-        """Return a row."""
-        return line_cells(self._rows[index], self.placed(width), self.symbols.ellipsis)
+        """Return a row, as it was when it was last stamped."""
+        made = self._made.get(index)
+        if made is None:
+            return line_cells(self._rows[index], self.placed(width), self.symbols.ellipsis)
+        by_name = dict(zip((column.name for column in self._columns), made, strict=True))
+        return fitted(
+            ((by_name[item.column.name], item) for item in self.placed(width)),
+            self.symbols.ellipsis,
+        )
 
     def layout(self, width: int) -> Hashable:
         """Return how a width is shared between the columns."""
@@ -91,7 +110,7 @@ class Rows(Generic[Row]):
         """Return the headings."""
         arrow = self.symbols.descending if self.reverse else self.symbols.ascending
         placed = self.placed(width)
-        cells = header_cells(placed, self.sort, arrow, self.symbols.ellipsis)
+        cells = header_cells(placed, self.sort, arrow, self.symbols.ellipsis) if self._rows else []
         return titled(self.title, cells, width, self.symbols) if self.title else cells
 
     def empty(self, width: int) -> Sequence[Sequence[Cell]]:

@@ -58,6 +58,10 @@ class SentCommand:
         timeout: Seconds until an answer counts as late.
         listening: Whether further answers are still taken in.
         error: Why it could not be sent.
+        total: Steps of an errand at the broker, such as tasks to send again; 0 for a command.
+        done: Steps taken.
+        good: Steps that succeeded.
+        stopping: Whether the user wants no more steps taken.
     """
 
     number: int
@@ -71,6 +75,15 @@ class SentCommand:
     answers: list[Answer] = field(default_factory=list)
     listening: bool = True
     error: str | None = None
+    total: int = 0
+    done: int = 0
+    good: int = 0
+    stopping: bool = False
+
+    @property
+    def running(self) -> bool:
+        """Whether an errand has steps to take still."""
+        return self.total > 0 and self.listening and self.error is None
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -81,6 +94,8 @@ class SentCommand:
     @property
     def complete(self) -> bool:
         """Whether every expected node answered."""
+        if self.total:
+            return not self.running
         return bool(self.expected) and not self.missing
 
     @property
@@ -90,7 +105,7 @@ class SentCommand:
 
     def overdue(self, now: float) -> bool:
         """Tell whether the time for answers is over."""
-        return now >= self.sent_at + self.timeout
+        return not self.total and now >= self.sent_at + self.timeout
 
 
 def reply_text(value: object) -> tuple[bool, str]:
@@ -117,6 +132,13 @@ def summary_text(sent: SentCommand, now: float) -> tuple[str, str]:
     """Return the state of a command in a few words, and the style of these words."""
     if sent.error:
         return f"not sent: {sent.error}", "error"
+    if sent.total:
+        text = f"{count(sent.done)} of {count(sent.total)}" if sent.running else "done"
+        if sent.running and sent.stopping:
+            text = f"stopping at {text}"
+        bad = sent.done - sent.good
+        text += f", {count(sent.good)} ok" + (f" {count(bad)} error" if bad else "")
+        return text, "error" if bad else "warning" if sent.running else "success"
     good = sum(answer.ok for answer in sent.answers)
     bad = len(sent.answers) - good
     total = len(sent.expected or ())
@@ -144,11 +166,9 @@ def reply_lines(
         [Cell(" $ ", "muted"), Cell(clip(sent.equivalent, width - 4, symbols.ellipsis), "name")]
     ]
     expected = count(len(sent.expected)) if sent.expected is not None else "unknown"
-    words = (
-        f"sent {clock_ms(sent.sent_at)}Z",
-        f"{expected} expected",
-        f"deadline {sent.timeout:g}s",
-    )
+    words = [f"sent {clock_ms(sent.sent_at)}Z"]
+    if not sent.total:
+        words += [f"{expected} expected", f"deadline {sent.timeout:g}s"]
     head = f" {symbols.dot} ".join(words)
     lines.append(heading(head, width, symbols))
     if sent.error:
@@ -158,15 +178,9 @@ def reply_lines(
     name_width = min(name_width, max(10, width // 3))
     after_width = 9
     text_width = max(10, width - name_width - after_width - 6)
-    lines.append(
-        [
-            Cell(
-                f"   {fit('WORKER', name_width)} {fit('REPLY', text_width)} "
-                f"{'AFTER':>{after_width}}",
-                "heading",
-            )
-        ]
-    )
+    where = fit("WHERE" if sent.total else "WORKER", name_width)
+    titles = f"   {where} {fit('REPLY', text_width)} {'AFTER':>{after_width}}"
+    lines.append([Cell(titles, "heading")])
     for node in _nodes(sent):
         lines.extend(
             _node_lines(sent, node, now, (name_width, text_width, after_width), symbols, explain)

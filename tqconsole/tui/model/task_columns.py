@@ -6,7 +6,14 @@ from tq.monitor import TaskInfo
 from tqconsole.tui.model.columns import Column
 from tqconsole.tui.model.format import UNKNOWN, Cell, Glyphs, age, clock, duration, state_style
 from tqconsole.tui.model.masking import masked
-from tqconsole.tui.model.task_fields import Context, age_of, runtime_of, tries_of
+from tqconsole.tui.model.task_fields import (
+    NEAR_LIMIT,
+    Context,
+    age_of,
+    limit_share,
+    runtime_of,
+    tries_of,
+)
 
 __all__ = ["short_id", "task_columns"]
 
@@ -14,6 +21,64 @@ __all__ = ["short_id", "task_columns"]
 def short_id(task_id: str) -> str:
     """Return the part of an id that fits a column."""
     return task_id[:8]
+
+
+class _Cells:
+    """Makes the cells of tasks."""
+
+    def __init__(self, context: Context, symbols: Glyphs, times: str) -> None:
+        self._context = context
+        self._symbols = symbols
+        self._times = times
+
+    def state(self, task: TaskInfo) -> Cell:
+        name = self._context.state(task)
+        return Cell(f"{self._symbols.state(name)} {name}", state_style(name))
+
+    def run(self, task: TaskInfo) -> Cell:
+        seconds = runtime_of(task, self._context.now)
+        if seconds is None:
+            return Cell("-", "muted")
+        if self._context.state(task) == "ORPHAN":
+            return Cell(f">{duration(seconds)}", "error")
+        return Cell(duration(seconds), "started" if task.state == "STARTED" else "")
+
+    def first_seen(self, task: TaskInfo) -> Cell:
+        now = self._context.now
+        seconds = age_of(task, now)
+        if self._times == "age" or seconds is None:
+            return Cell(age(seconds), "muted")
+        moment = now - seconds
+        shift = time.localtime(moment).tm_gmtoff if self._times == "local" else 0
+        return Cell(clock(moment, shift), "muted")
+
+    def wait(self, task: TaskInfo) -> Cell:
+        begin = task.sent if task.sent is not None else task.received
+        if begin is None or task.started is None:
+            return Cell("-", "muted")
+        spent = duration(max(0.0, task.started - begin))
+        # without its sending only the wait in the worker's hands is known
+        return Cell(spent) if task.sent is not None else Cell(f">{spent}", "muted")
+
+    def limit(self, task: TaskInfo) -> Cell:
+        share = limit_share(task, self._context.limits, self._context.now)
+        if share is None:
+            return Cell("-", "muted")
+        return Cell(f"{share * 100:.0f}%", "warning" if share >= NEAR_LIMIT else "")
+
+
+def _tries(task: TaskInfo) -> Cell:
+    number = tries_of(task)
+    return Cell(str(number), "retry" if number else "muted")
+
+
+def _arguments(task: TaskInfo) -> Cell:
+    kwargs = "" if task.kwargs in (None, "{}") else f" {masked(task.kwargs)}"
+    return Cell(f"  {masked(task.args) or UNKNOWN}{kwargs}", "muted")
+
+
+def _text(value: str | None) -> Cell:
+    return Cell(value) if value else Cell(UNKNOWN, "muted")
 
 
 def task_columns(context: Context, symbols: Glyphs, times: str) -> list[Column[TaskInfo]]:
@@ -24,49 +89,23 @@ def task_columns(context: Context, symbols: Glyphs, times: str) -> list[Column[T
         symbols: The glyphs in use.
         times: How the age column is shown: `age`, `local` or `utc`.
     """
-
-    def state(task: TaskInfo) -> Cell:
-        name = context.state(task)
-        return Cell(f"{symbols.state(name)} {name}", state_style(name))
-
-    def name(task: TaskInfo) -> Cell:
-        return Cell(task.name, "") if task.name else Cell(UNKNOWN, "muted")
-
-    def run(task: TaskInfo) -> Cell:
-        seconds = runtime_of(task, context.now)
-        if seconds is None:
-            return Cell("-", "muted")
-        if context.state(task) == "ORPHAN":
-            return Cell(f">{duration(seconds)}", "error")
-        return Cell(duration(seconds), "started" if task.state == "STARTED" else "")
-
-    def first_seen(task: TaskInfo) -> Cell:
-        seconds = age_of(task, context.now)
-        if times == "age" or seconds is None:
-            return Cell(age(seconds), "muted")
-        moment = context.now - seconds
-        shift = time.localtime(moment).tm_gmtoff if times == "local" else 0
-        return Cell(clock(moment, shift), "muted")
-
-    def tries(task: TaskInfo) -> Cell:
-        number = tries_of(task)
-        return Cell(str(number), "retry" if number else "muted")
-
-    def arguments(task: TaskInfo) -> Cell:
-        kwargs = "" if task.kwargs in (None, "{}") else f" {masked(task.kwargs)}"
-        return Cell(f"  {masked(task.args) or UNKNOWN}{kwargs}", "muted")
-
-    def text(value: str | None) -> Cell:
-        return Cell(value) if value else Cell(UNKNOWN, "muted")
-
+    cells = _Cells(context, symbols, times)
     return [
-        Column("state", "  STATE", state, 10, rank=1, sort=lambda task: context.state(task)),
-        Column("name", "NAME", name, 10, 60, rank=0, sort=lambda task: task.name or ""),
+        Column("state", "  STATE", cells.state, 10, rank=1, sort=lambda task: context.state(task)),
+        Column(
+            "name",
+            "NAME",
+            lambda task: _text(task.name),
+            10,
+            60,
+            rank=0,
+            sort=lambda task: task.name or "",
+        ),
         Column("id", "ID", lambda task: Cell(short_id(task.uuid), "muted"), 8, rank=4),
         Column(
             "worker",
             "WORKER",
-            lambda task: text(task.worker),
+            lambda task: _text(task.worker),
             8,
             40,
             rank=2,
@@ -75,7 +114,7 @@ def task_columns(context: Context, symbols: Glyphs, times: str) -> list[Column[T
         Column(
             "queue",
             "QUEUE",
-            lambda task: text(task.queue),
+            lambda task: _text(task.queue),
             5,
             24,
             rank=5,
@@ -84,7 +123,7 @@ def task_columns(context: Context, symbols: Glyphs, times: str) -> list[Column[T
         Column(
             "age",
             {"age": "AGE", "local": "SEEN", "utc": "SEEN Z"}[times],
-            first_seen,
+            cells.first_seen,
             6 if times == "age" else 8,
             rank=3,
             right=True,
@@ -92,13 +131,15 @@ def task_columns(context: Context, symbols: Glyphs, times: str) -> list[Column[T
         Column(
             "run",
             "RUN",
-            run,
+            cells.run,
             6,
             7,
             rank=2,
             right=True,
             sort=lambda task: -(runtime_of(task, context.now) or -1.0),
         ),
-        Column("tries", "TRY", tries, 3, rank=6, right=True, sort=lambda task: -tries_of(task)),
-        Column("args", "  ARGS", arguments, 12, 60, rank=9, extra=True),
+        Column("wait", "WAIT", cells.wait, 6, 7, rank=8, right=True),
+        Column("limit", "%LIM", cells.limit, 4, rank=8, right=True, extra=True),
+        Column("tries", "TRY", _tries, 3, rank=6, right=True, sort=lambda task: -tries_of(task)),
+        Column("args", "  ARGS", _arguments, 12, 60, rank=9, extra=True),
     ]

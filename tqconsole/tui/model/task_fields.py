@@ -4,17 +4,19 @@ import ast
 import functools
 import re
 import warnings
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from tq.monitor import TaskInfo
+from tqconsole.tui.model.facts import TimeLimit
 
 __all__ = [
     "Context",
     "age_of",
     "is_truncated",
     "kwarg",
+    "limit_share",
     "plain_status",
     "running_for",
     "runtime_of",
@@ -23,6 +25,7 @@ __all__ = [
 ]
 
 STUCK_AFTER = 300.0  # seconds a task may wait before `is:stuck` names it
+NEAR_LIMIT = 0.8  # share of its time limit from which a task is shown as in danger
 SLOW_AFTER = 10.0  # seconds of run time from which `is:slow` names a task
 
 
@@ -39,11 +42,13 @@ class Context:
         now: Wall timestamp in seconds.
         status: The state to show of a task at a time; `ClusterState.status` where there is one.
         marked: Ids the user marked.
+        limits: Time limits by task name.
     """
 
     now: float = 0.0
     status: Callable[[TaskInfo, float], str] = plain_status
     marked: Collection[str] = frozenset()
+    limits: Mapping[str, TimeLimit] = field(default_factory=dict)
 
     def state(self, task: TaskInfo) -> str:
         """Return the state to show of a task; only two of them depend on more than events."""
@@ -65,6 +70,15 @@ def running_for(task: TaskInfo, now: float) -> float | None:
     if task.state != "STARTED" or task.started is None:
         return None
     return max(0.0, now - task.started)
+
+
+def limit_share(task: TaskInfo, limits: Mapping[str, TimeLimit], now: float) -> float | None:
+    """Return which share of its nearest time limit a running task has used."""
+    limit = limits.get(task.name or "")
+    spent = running_for(task, now)
+    if limit is None or limit.nearest is None or spent is None:
+        return None
+    return spent / limit.nearest
 
 
 def runtime_of(task: TaskInfo, now: float) -> float | None:

@@ -4,6 +4,7 @@ import copy
 import time
 from bisect import bisect_left
 from collections.abc import Hashable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from tq.monitor import ClusterState, TaskInfo
@@ -151,6 +152,7 @@ class TaskRows:
         """Apply the filter to the newest tasks it has not seen yet, for one slice of time."""
         until = time.perf_counter() + _SLICE
         items, keeps, pending = self._items, self._keeps, self._pending
+        parts: list[list[int]] = []
         while pending:
             chunk = pending[-_CHUNK:]
             del pending[-_CHUNK:]
@@ -161,9 +163,11 @@ class TaskRows:
                 and (isinstance(item, Gap) or keeps(item))
             ]
             if found:
-                self._rows = found + self._rows
+                parts.append(found)
             if time.perf_counter() >= until:
                 break
+        if parts:
+            self._rows = [*chain.from_iterable(reversed(parts)), *self._rows]
 
     def explain(self) -> str | None:
         """Name the term of the filter that left nothing; None until that is known.

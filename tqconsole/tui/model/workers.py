@@ -17,17 +17,16 @@ from tqconsole.tui.model.format import (
     size,
 )
 
-__all__ = ["WORKER_SORTS", "WorkerRows", "pool_text", "status_cell"]
+__all__ = ["RATE_WINDOW", "SEVERITY", "Facts", "WorkerRows", "pool_text", "status_cell"]
 
-WORKER_SORTS = ("name", "status", "busy", "load", "rate", "p95", "hb")
-_SEVERITY = {
+SEVERITY = {
     WorkerStatus.LOST: 0,
     WorkerStatus.BUSY_SILENT: 1,
     WorkerStatus.NO_EVENTS: 2,
     WorkerStatus.UP: 3,
     WorkerStatus.GONE: 4,
 }
-_RATE_WINDOW = 10
+RATE_WINDOW = 10
 _STALE_FACTS = 60.0  # seconds after which an inspected value is dimmed
 
 Facts = Callable[[str], WorkerFacts | None]
@@ -109,13 +108,13 @@ class WorkerRows:
     def _sort_key(self) -> Callable[[WorkerInfo], Any]:
         now = self.now
         keys: dict[str, Callable[[WorkerInfo], Any]] = {
-            "status": lambda worker: (_SEVERITY[self.status(worker)], worker.hostname),
-            "busy": lambda worker: (-(self._active(worker) or 0), worker.hostname),
+            "status": lambda worker: (SEVERITY[self.status(worker)], worker.hostname),
+            "busy": lambda worker: (-(self.active(worker) or 0), worker.hostname),
             "load": lambda worker: (
                 -(worker.loadavg[0] if worker.loadavg else -1),
                 worker.hostname,
             ),
-            "rate": lambda worker: (-worker.rates.rate(now, _RATE_WINDOW), worker.hostname),
+            "rate": lambda worker: (-worker.rates.rate(now, RATE_WINDOW), worker.hostname),
             "p95": lambda worker: (-(worker.runtimes.percentile(0.95) or -1), worker.hostname),
             "hb": lambda worker: (-(worker.silence(now) or 0), worker.hostname),
         }
@@ -146,8 +145,11 @@ class WorkerRows:
         return tuple(self.cells(index, 200))
 
     def cells(self, index: int, width: int) -> Sequence[Cell]:
-        """Return a row; what an absent worker said last is dimmed."""
-        worker = self._rows[index]
+        """Return a row."""
+        return self.worker_cells(self._rows[index], width)
+
+    def worker_cells(self, worker: WorkerInfo, width: int) -> Sequence[Cell]:
+        """Return a worker's row; what an absent one said last is dimmed."""
         cells = line_cells(worker, self.placed(width), self.symbols.ellipsis)
         status = self.status(worker)
         if status is WorkerStatus.GONE:
@@ -179,13 +181,19 @@ class WorkerRows:
             self._placed = (key, place(self._columns, width, {"name": longest}))
         return self._placed[1]
 
-    def _active(self, worker: WorkerInfo) -> int | None:
-        return worker.active if worker.active is not None else worker.running or None
+    def active(self, worker: WorkerInfo) -> int | None:
+        """Return how many tasks run: events tell sooner than the heartbeat, which is certain."""
+        if worker.active is None:
+            return worker.running or None
+        facts = self.facts(worker.hostname)
+        slots = facts.size if facts is not None else None
+        running = worker.running if slots is None else min(worker.running, slots)
+        return max(worker.active, running)
 
     def _busy(self, worker: WorkerInfo) -> Cell:
         facts = self.facts(worker.hostname)
         slots = facts.size if facts else None
-        active = self._active(worker)
+        active = self.active(worker)
         if self.status(worker) is WorkerStatus.GONE:
             return Cell("-", "muted")
         full = slots is not None and active is not None and active >= slots
@@ -194,7 +202,7 @@ class WorkerRows:
 
     def _gauge(self, worker: WorkerInfo) -> Cell:
         facts = self.facts(worker.hostname)
-        slots, active = (facts.size if facts else None), self._active(worker)
+        slots, active = (facts.size if facts else None), self.active(worker)
         if not slots or active is None:
             return Cell("")
         filled = min(8, round(8 * active / slots))
@@ -236,7 +244,7 @@ class WorkerRows:
     def _throughput(self, worker: WorkerInfo) -> Cell:
         if not worker.events:
             return Cell(UNKNOWN, "muted")
-        value = worker.rates.rate(self.now, _RATE_WINDOW)
+        value = worker.rates.rate(self.now, RATE_WINDOW)
         return Cell(rate(value), "" if value else "muted")
 
     def _p95(self, worker: WorkerInfo) -> Cell:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -11,13 +11,15 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from tqconsole.tui.actions import Action, available, for_key
-from tqconsole.tui.config import ConsoleConfig
+from tqconsole.tui.console import Console
 from tqconsole.tui.export import write_rows
+from tqconsole.tui.model.acts import Act
 from tqconsole.tui.model.chrome import Frame, header_line, key_line, tab_line
 from tqconsole.tui.model.format import Cell, Glyphs, clip, count
 from tqconsole.tui.model.insight import Insight
 from tqconsole.tui.model.lines import Line
 from tqconsole.tui.model.sent import SentCommand
+from tqconsole.tui.screens.confirm import ConfirmScreen
 from tqconsole.tui.source import Source
 from tqconsole.tui.widgets.line_bar import LineBar
 from tqconsole.tui.widgets.live_table import LiveTable
@@ -28,61 +30,6 @@ __all__ = ["LOW", "Console", "ConsoleScreen", "ListScreen"]
 
 LOW = 15  # rows below which the footer shrinks to one row and previews disappear
 _NOTE_SECONDS = 6.0
-
-
-class Console(Protocol):
-    """What a screen needs of the application."""
-
-    config: ConsoleConfig
-    source: Source
-    symbols: Glyphs
-    palette: Palette
-    insight: Insight
-    paused: bool
-    times: str
-    now: float
-
-    def perform(self, name: str) -> bool:
-        """Perform an action by name on the screen of the moment, else on the application."""
-        ...
-
-    def show_screen(self, name: str) -> None:
-        """Go to one of the numbered screens."""
-        ...
-
-    def open_number(self, number: str) -> bool:
-        """Go to the screen with a number; returns whether there is one."""
-        ...
-
-    def open_task(self, task_id: str, section: str = "summary") -> None:
-        """Open a task."""
-        ...
-
-    def open_replies(self, sent: SentCommand) -> None:
-        """Open the reply panel of a command."""
-        ...
-
-    def open_worker(self, hostname: str) -> None:
-        """Open a worker."""
-        ...
-
-    def show_row(self, screen: str, key: str) -> None:
-        """Go to a numbered screen with the cursor on a row."""
-        ...
-
-    def show_tasks(self, filter_text: str) -> None:
-        """Go to the tasks that match a filter."""
-        ...
-
-    def act(
-        self, method: str, arguments: Mapping[str, Any], destination: Sequence[str] | None
-    ) -> None:
-        """Send a command and show who answers."""
-        ...
-
-    def copy_text(self, text: str, what: str) -> None:
-        """Give a text to the terminal's clipboard."""
-        ...
 
 
 class ConsoleScreen(Screen[None], inherit_bindings=False):
@@ -165,13 +112,22 @@ class ConsoleScreen(Screen[None], inherit_bindings=False):
         )
         self.header.show(header_line(source.state, frame, width, console.symbols))
         here = self.tab_of()
-        self.tabs.show(tab_line(here, console.now, width, source.read_only, self.badges()))
+        self.tabs.show(tab_line(here, console.now, width, self._guard(), self.badges()))
         low = self.size.height < LOW
         self.status.display = not (low and self.prompt.is_open)
         rows = self.key_rows(width)
         self.keys_bar.styles.height = 1 if low else len(rows)
         self.keys_bar.show(*rows)
         self.status.show(self.status_line(width))
+
+    def _guard(self) -> tuple[str, str]:
+        """Return what keeps the cluster from being changed by accident, and its style."""
+        console = self.console
+        if console.source.read_only:
+            return "read-only", "success"
+        if not console.protected:
+            return "", ""
+        return ("protected", "success") if console.locked else ("UNLOCKED", "warning-bold")
 
     def tab_of(self) -> str:
         """Return the numbered screen this one belongs to."""
@@ -245,6 +201,59 @@ class ConsoleScreen(Screen[None], inherit_bindings=False):
         self.note = None
         self.draw_frame()
 
+    def refocus(self) -> None:
+        """Give the focus back to the screen's main widget."""
+        widget = self.main()
+        if widget is not None:
+            widget.focus()
+
+    # Asking
+
+    def ask_first(self, act: Act, perform: Callable[[], None]) -> None:
+        """Perform an act once the user has confirmed it as its tier demands."""
+        console = self.console
+        context = console.source.context
+        if console.protected:
+            if console.locked and act.tier >= 2:
+                console.refuse(act.equivalent, f"{context} is protected: :unlock 5m REASON first")
+                return
+            act = act.in_protected(context)
+        if act.tier < 2:
+            self._ask_on_a_line(act, perform)
+            return
+
+        def decided(yes: bool | None) -> None:
+            if yes:
+                self.refocus()
+                perform()
+            else:
+                self.not_sent()
+
+        self.app.push_screen(ConfirmScreen(act, context, console.palette, console.symbols), decided)
+
+    def _ask_on_a_line(self, act: Act, perform: Callable[[], None]) -> None:
+        """Ask on one line, with the equivalent command line below."""
+        cells = (
+            Cell(f" {act.question} ", "warning-bold"),
+            Cell("y", "key"),
+            Cell("/", "muted"),
+            Cell("N", "bold"),
+        )
+
+        def agreed() -> None:
+            self.unsay()
+            self.refocus()
+            perform()
+
+        self.note = Cell(f"$ {act.equivalent}", "muted")
+        self.prompt.ask(Question(cells, {"y": agreed}, self.not_sent))
+        self.draw_frame()
+
+    def not_sent(self) -> None:
+        """Say that nothing was sent."""
+        self.refocus()
+        self.say("cancelled, nothing was sent", "muted")
+
     def redraw(self) -> None:
         """Draw everything again, after a change of theme."""
         for widget in self.query(LineBar):
@@ -301,6 +310,17 @@ class ListScreen(ConsoleScreen):
     def main(self) -> Widget | None:
         """Return the table."""
         return self.table
+
+    def chosen(self) -> str | None:
+        """Return the key under the cursor, if its row is in the list."""
+        return self.table.cursor if self.table.cursor_row is not None else None
+
+    def nothing_chosen(self, noun: str) -> None:
+        """Say that there is no row to act on."""
+        if len(self.table.model):
+            self.say(f"no {noun} chosen: j or a click chooses one")
+        else:
+            self.say(f"nothing to act on: no {noun} is in the list")
 
     def do_move_down(self) -> None:
         """Go to the next row."""
@@ -359,13 +379,11 @@ class ListScreen(ConsoleScreen):
 
         def chosen(name: str) -> None:
             choose(name)
-            self.table.focus()
+            self.refocus()
+            self.tick()
 
         answers = {letter: (lambda name=name: chosen(name)) for letter, name in letters.items()}
-        self.prompt.ask(Question(tuple(cells), answers, self._focus_table))
-
-    def _focus_table(self) -> None:
-        self.table.focus()
+        self.prompt.ask(Question(tuple(cells), answers, self.refocus))
 
     # Export
 

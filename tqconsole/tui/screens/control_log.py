@@ -107,14 +107,20 @@ class ControlLogScreen(ListScreen):
             self.table.choose(self.rows.key(0))
         self.table.tick()
 
+    def _chosen(self) -> SentCommand | None:
+        sent = self.rows.get(self.chosen())
+        if sent is None:
+            self.nothing_chosen("command")
+        return sent
+
     def do_open(self) -> None:
         """Open the replies of the command under the cursor."""
-        sent = self.rows.get(self.table.cursor)
+        sent = self._chosen()
         if sent is not None:
             self.console.open_replies(sent)
 
     def do_copy(self) -> None:
         """Copy the command line."""
-        sent = self.rows.get(self.table.cursor)
+        sent = self._chosen()
         if sent is not None:
             self.console.copy_text(sent.equivalent, "command")

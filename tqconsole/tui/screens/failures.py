@@ -5,11 +5,13 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 
-from tq.monitor import FailureGroup
+from tq.monitor import FailureGroup, TaskInfo
+from tqconsole.tui.model.acts import counted
 from tqconsole.tui.model.failing import failure_rows, group_filter, group_lines
 from tqconsole.tui.model.format import Cell, age, count
 from tqconsole.tui.model.lines import Line, Piece, two_sided
 from tqconsole.tui.screens.base import LOW, Console, ListScreen
+from tqconsole.tui.screens.resend_acts import ResendActs
 from tqconsole.tui.widgets.line_bar import LineBar
 from tqconsole.tui.widgets.live_table import LiveTable
 from tqconsole.tui.widgets.text_pager import TextPager
@@ -19,7 +21,7 @@ __all__ = ["FailuresScreen"]
 _SORT_KEYS = {"c": "failed", "r": "recent", "l": "last", "n": "name"}
 
 
-class FailuresScreen(ListScreen):
+class FailuresScreen(ResendActs, ListScreen):
     """Failures by task, exception and innermost own frame."""
 
     key: ClassVar[str] = "failures"
@@ -84,8 +86,8 @@ class FailuresScreen(ListScreen):
         failed = sum(group.failed for group in groups)
         retried = sum(group.retried for group in groups)
         left: list[Piece] = [
-            (Cell(f" {count(len(groups))} groups   ", "bold"), None),
-            (Cell(f"{count(failed)} failures   ", "failure" if failed else "muted"), None),
+            (Cell(f" {counted(len(groups), 'group')}   ", "bold"), None),
+            (Cell(f"{counted(failed, 'failure')}   ", "failure" if failed else "muted"), None),
             (
                 Cell(
                     f"{count(retried)} {'retry' if retried == 1 else 'retries'}",
@@ -102,26 +104,37 @@ class FailuresScreen(ListScreen):
 
     def current(self) -> FailureGroup | None:
         """Return the group under the cursor."""
-        return self.rows.get(self.table.cursor)
+        return self.rows.get(self.chosen())
 
-    def choose(self, key: str) -> None:
-        """Put the cursor on a group."""
-        self.draw_body()
-        at = self.rows.index_of(key)
-        if at is not None:
-            self.table.select(at)
+    def _chosen(self) -> FailureGroup | None:
+        group = self.current()
+        if group is None:
+            self.nothing_chosen("failure")
+        return group
 
     def do_open(self) -> None:
         """Show the tasks of the group under the cursor."""
-        group = self.current()
+        group = self._chosen()
         if group is not None:
             self.console.show_tasks(group_filter(group))
 
     def do_traceback(self) -> None:
         """Open the newest task of the group at its traceback."""
-        group = self.current()
+        group = self._chosen()
         if group is not None and group.samples:
             self.console.open_task(group.samples[-1], "traceback")
+
+    def resend_targets(self) -> Sequence[TaskInfo]:
+        """Return the tasks of the group that are failed still."""
+        group = self._chosen()
+        if group is None:
+            return ()
+        groups = self.console.insight.failures
+        tasks = self.console.source.state.tasks.values()
+        found = [t for t in tasks if t.state == "FAILURE" and groups.of(t) is group]
+        if not found:
+            self.say("nothing to resend: no failed task of this group is kept, or all recovered")
+        return found
 
     def do_pause(self) -> None:
         """Freeze the view, or let it go on."""
@@ -139,7 +152,7 @@ class FailuresScreen(ListScreen):
 
     def do_copy(self) -> None:
         """Copy the group's name or the filter of its tasks."""
-        group = self.current()
+        group = self._chosen()
         if group is not None:
             self.console.copy_text(group_filter(group), "filter")
 

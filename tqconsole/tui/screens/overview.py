@@ -9,17 +9,17 @@ from textual.widget import Widget
 
 from tqconsole.tui.model.chart import bars, regroup
 from tqconsole.tui.model.detail import heading
-from tqconsole.tui.model.format import Cell, rate
+from tqconsole.tui.model.format import Cell, duration, rate, width_of
 from tqconsole.tui.model.insight import Attention
 from tqconsole.tui.model.lines import Line
 from tqconsole.tui.model.overview import (
     WorkerBrief,
     attention_rows,
     name_rows,
-    queue_rows,
     running_rows,
     share,
 )
+from tqconsole.tui.model.queues import QueueCells, queue_columns, queue_rows
 from tqconsole.tui.screens.base import Console, ListScreen
 from tqconsole.tui.widgets.line_bar import LineBar
 from tqconsole.tui.widgets.live_table import LiveTable, RowModel
@@ -32,6 +32,9 @@ _ATTENTION = 6  # lines that what needs a look gets before anything else
 _LOW_ROOM = 16  # lines below which a list shows one row or two
 _ROOMY = 28  # lines below which one column has no room for the task names
 _LEGEND = 18
+_QUEUE_COLUMNS = (
+    "name", "ready", "unacked", "oldest", "in", "out", "growth", "eta", "workers", "trend",
+)  # fmt: skip
 _MOST_RUNNING = 100
 _NAMES_EVERY = 1.0
 _RUNNING_EVERY = 0.5
@@ -47,9 +50,10 @@ class OverviewScreen(ListScreen):
         super().__init__(console)
         source, symbols, insight = console.source, console.symbols, console.insight
         self.attention = attention_rows(symbols, self._now)
-        self.queues = queue_rows(symbols, insight)
+        columns = queue_columns(QueueCells(symbols, insight, source.state, self._now))
+        self.queues = queue_rows(symbols, columns, _QUEUE_COLUMNS, "queues")
         self.fleet = WorkerBrief(source.state, symbols, source.facts)
-        self.running = running_rows(symbols, self._now, source.state)
+        self.running = running_rows(symbols, self._now, source.state, lambda: source.limits)
         self.names = name_rows(symbols, self._now)
         self.attention.hints = (
             [Cell(f" {symbols.success} ", "success"), Cell("all quiet", "muted")],
@@ -193,11 +197,21 @@ class OverviewScreen(ListScreen):
             return self._drawn
         title = f"tasks per second, {_MINUTES} min"
         lines = [Line(tuple(heading(title, width, symbols)))]
-        plot = width - _LEGEND
+        figures = self._figures(width >= _TWO_COLUMNS)
+        plot = width - max(_LEGEND, *(sum(width_of(c.text) for c in line) for line in figures))
         step = max(1, -(-60 * _MINUTES // max(1, plot - 6)))
         good, bad = (self._series(name, step) for name in ("succeeded", "failed"))
         drawn = bars(good, bad, plot, height - 1, symbols)
-        figures = []
+        for number, cells in enumerate(drawn):
+            beside = figures[number] if number < len(figures) else []
+            lines.append(Line((*cells, *beside)))
+        self._drawn_for, self._drawn = drawn_for, lines
+        return lines
+
+    def _figures(self, with_stages: bool) -> list[list[Cell]]:
+        """Return the rates of the moment, and where the time of tasks goes."""
+        console = self.console
+        rates = []
         for name, key, style in (
             ("ok", "succeeded", "success"),
             ("fail", "failed", "error"),
@@ -205,17 +219,21 @@ class OverviewScreen(ListScreen):
             ("sent", "sent", "accent"),
         ):
             value = console.source.state.rates[key].rate(console.now, 10)
-            figures.append(
-                [
-                    Cell(f"  {name:<6}", "muted"),
-                    Cell(f"{rate(value):>6}/s", style if value else "muted"),
-                ]
-            )
-        for number, cells in enumerate(drawn):
-            beside = figures[number] if number < len(figures) else []
-            lines.append(Line((*cells, *beside)))
-        self._drawn_for, self._drawn = drawn_for, lines
-        return lines
+            text = f"{rate(value):>6}/s"
+            rates.append([Cell(f"  {name:<6}", "muted"), Cell(text, style if value else "muted")])
+        stages = console.insight.stages.table(console.now) if with_stages else []
+        if not stages:
+            return rates
+        table = [[Cell(f"   {'':<8}{'p50':>7}{'p95':>7}{'p99':>7}{'worst':>7}", "heading")]]
+        for stage in stages:
+            spent = (stage.p50, stage.p95, stage.p99, stage.worst)
+            text = "".join(f"{duration(seconds):>7}" for seconds in spent)
+            table.append([Cell(f"   {stage.name:<8}", "muted"), Cell(text)])
+        blank = [Cell(" " * _LEGEND)]
+        return [
+            [*(rates[n] if n < len(rates) else blank), *(table[n] if n < len(table) else [])]
+            for n in range(max(len(rates), len(table)))
+        ]
 
     def _series(self, name: str, step: int) -> list[float]:
         """Return means of the last minutes without the second that is not over."""
@@ -326,8 +344,11 @@ class OverviewScreen(ListScreen):
 
     def do_copy(self) -> None:
         """Copy the name under the cursor."""
-        if self.table.cursor is not None:
-            self.console.copy_text(self.table.cursor, "name")
+        name = self.chosen()
+        if name is None:
+            self.nothing_chosen("row")
+        else:
+            self.console.copy_text(name, "name")
 
     def rows_to_export(self) -> Sequence[object]:
         """Return what needs a look."""

@@ -47,11 +47,19 @@ class RepliesScreen(PagerScreen):
         )
         self.pager.show(lines)
 
+    def do_back(self) -> None:
+        """Stop an errand that runs; else clear the search, then go back."""
+        if self.sent.running and not self.sent.stopping and self.sent.total > 1:
+            self.sent.stopping = True
+            self.say("stopping; what is done stays done. esc again goes back")
+            return
+        super().do_back()
+
     def do_ask_again(self) -> None:
         """Ask those who did not answer again, and wait longer."""
         missing = self.sent.missing
-        if not missing:
-            self.say("everybody answered", "muted")
+        if not missing or self.sent.total:
+            self.say("everybody answered" if not self.sent.running else "it goes on", "muted")
             return
         sent = self.sent
         again = self.console.source.send(

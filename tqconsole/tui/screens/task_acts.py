@@ -1,16 +1,15 @@
 """What can be done to tasks, from the list and from the detail."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import replace
 
 from tq.monitor import TaskInfo
+from tqconsole.tui.model.acts import Act, breakdown, counted, listing
 from tqconsole.tui.model.equivalents import control_line
-from tqconsole.tui.model.format import Cell, age, clip, count
+from tqconsole.tui.model.format import Cell, clip
 from tqconsole.tui.model.masking import masked
 from tqconsole.tui.model.task_columns import short_id
-from tqconsole.tui.model.task_fields import age_of
-from tqconsole.tui.screens.base import ConsoleScreen
-from tqconsole.tui.screens.confirm import Confirmation, ConfirmScreen
+from tqconsole.tui.screens.resend_acts import ResendActs
 from tqconsole.tui.widgets.prompt import Question, Typing
 
 __all__ = ["TaskActs"]
@@ -19,8 +18,8 @@ _SIGNALS = {"t": "SIGTERM", "k": "SIGKILL", "i": "SIGINT", "q": "SIGQUIT", "u": 
 _OVER = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 
 
-class TaskActs(ConsoleScreen):
-    """Revoke, terminate, rate limit and copy; `targets` says for which tasks."""
+class TaskActs(ResendActs):
+    """Revoke, terminate, resend, rate limit and copy; `targets` says for which tasks."""
 
     def current(self) -> TaskInfo | None:
         """Return the task that actions on one task mean."""
@@ -30,17 +29,23 @@ class TaskActs(ConsoleScreen):
         """Return the tasks that actions on many mean."""
         raise NotImplementedError
 
+    def chosen_by_filter(self) -> bool:
+        """Tell whether a filter chose them, and not the user one by one."""
+        return False
+
+    def nothing_chosen(self, noun: str) -> None:
+        """Say that there is nothing to act on."""
+        self.say(f"nothing to act on: no {noun} is known here")
+
     def _chosen(self) -> list[TaskInfo]:
         tasks = self.targets()
         if not tasks:
-            self.say("no task chosen: j or a click chooses one")
+            self.nothing_chosen("task")
         return tasks
 
-    def refocus(self) -> None:
-        """Give the focus back to the screen's main widget."""
-        widget = self.main()
-        if widget is not None:
-            widget.focus()
+    def resend_targets(self) -> list[TaskInfo]:
+        """Return the tasks that would be sent again."""
+        return self._chosen()
 
     # Revoke
 
@@ -55,91 +60,35 @@ class TaskActs(ConsoleScreen):
             self.say(f"{what} already over ({tasks[0].state}): nothing to revoke")
             return
         tasks = [task for task in tasks if task.state not in _OVER]
-        arguments = {"task_id": [task.uuid for task in tasks], "terminate": False}
-        if len(tasks) > 1 or tasks[0].state == "STARTED":
-            self._confirm_many("REVOKE", "revoke", tasks, arguments, _REVOKE_EFFECT)
-            return
-        task = tasks[0]
-        single = {"task_id": task.uuid, "terminate": False}
-        self._ask(f"revoke {short_id(task.uuid)} ({task.name})?", "revoke", single)
+        ids: object = tasks[0].uuid if len(tasks) == 1 else [task.uuid for task in tasks]
+        tier = 2 if len(tasks) > 1 or tasks[0].state == "STARTED" else 1
+        self._ask("revoke", tasks, {"task_id": ids, "terminate": False}, tier, _REVOKE_EFFECT)
 
-    def _ask(self, question: str, method: str, arguments: dict[str, object]) -> None:
-        """Ask on one line, with the equivalent command line below."""
-        cells = (
-            Cell(f" {question} ", "warning-bold"),
-            Cell("y", "key"),
-            Cell("/", "muted"),
-            Cell("N", "bold"),
-        )
-        self.note = Cell(f"$ {control_line(method, arguments, None)}", "muted")
-        self.prompt.ask(
-            Question(cells, {"y": lambda: self._send(method, arguments)}, self._not_sent)
-        )
-        self.draw_frame()
-
-    def _send(self, method: str, arguments: dict[str, object]) -> None:
-        self.unsay()
-        self.refocus()
-        self.console.act(method, arguments, None)
-
-    def _not_sent(self) -> None:
-        self.refocus()
-        self.say("cancelled, nothing was sent", "muted")
-
-    def _confirm_many(
+    def _ask(
         self,
         verb: str,
-        method: str,
         tasks: list[TaskInfo],
         arguments: dict[str, object],
+        tier: int,
         effect: tuple[str, ...],
     ) -> None:
-        """Ask in a window that says what will be touched."""
-        confirmation = Confirmation(
-            title=f"{verb} {_tasks(len(tasks))}",
-            context=self.console.source.context,
-            lines=tuple(self._breakdown(tasks)),
+        """Ask, then send a revocation of the tasks as they are now."""
+        console, first = self.console, tasks[0]
+        state, now = console.source.state, console.now
+        single = len(tasks) == 1
+        act = Act(
+            tier=tier,
+            question=f"{verb} {short_id(first.uuid)} ({first.name})?",
+            title=f"{verb.upper()} {counted(len(tasks))}",
+            lines=tuple(breakdown(tasks, state, now, console.symbols.ellipsis)),
             effect=effect,
-            equivalent=control_line(method, arguments, None),
-            word=str(len(tasks)) if len(tasks) > 1 else short_id(tasks[0].uuid),
+            equivalent=control_line("revoke", arguments, None),
+            word=short_id(first.uuid) if single else str(len(tasks)),
+            listing=() if single else listing(tasks, state, now),
         )
-
-        def decided(yes: bool | None) -> None:
-            if yes:
-                self._send(method, arguments)
-            else:
-                self._not_sent()
-
-        self.app.push_screen(
-            ConfirmScreen(confirmation, self.console.palette, self.console.symbols), decided
-        )
-
-    def _breakdown(self, tasks: list[TaskInfo]) -> list[tuple[str, str]]:
-        """Count what will be touched, and show two of it."""
-        state = self.console.source.state
-        now = self.console.now
-        lines = [
-            ("by state", _counts(state.status(task, now).lower() for task in tasks)),
-            ("by worker", _counts(task.worker or "?" for task in tasks)),
-            ("by name", _counts(task.name or "?" for task in tasks)),
-        ]
-        if len(tasks) == 1:
-            task = tasks[0]
-            lines = [
-                ("task", task.name or "?"),
-                ("id", task.uuid),
-                ("state", state.status(task, now)),
-                ("worker", task.worker or "?"),
-            ]
-        for number, task in enumerate(tasks[:2]):
-            words = f"{clip(masked(task.args) or '?', 30)}  {age(age_of(task, now))} old"
-            if len(tasks) == 1:
-                lines.append(("args", words))
-                continue
-            if number == 1 and len(tasks) > 2:
-                words += f"   {self.console.symbols.ellipsis} {count(len(tasks) - 2)} more"
-            lines.append(("first" if number == 0 else "", f"{short_id(task.uuid)}  {words}"))
-        return lines
+        if tier > 2:
+            act = replace(act, word=console.source.context)
+        self.ask_first(act, lambda: console.act("revoke", arguments, None))
 
     # Terminate
 
@@ -150,14 +99,14 @@ class TaskActs(ConsoleScreen):
             if self.targets():
                 self.say("already over: nothing to terminate")
             return
-        cells = [Cell(f" terminate {_tasks(len(tasks))} with ", "warning-bold")]
+        cells = [Cell(f" terminate {counted(len(tasks))} with ", "warning-bold")]
         for letter, signal in _SIGNALS.items():
             cells += [Cell(f" {letter}", "key"), Cell(f" {signal}", "muted")]
         answers: dict[str, Callable[[], None]] = {
             letter: self._terminator(tasks, signal) for letter, signal in _SIGNALS.items()
         }
         answers["enter"] = answers["t"]
-        self.prompt.ask(Question(tuple(cells), answers, self._not_sent))
+        self.prompt.ask(Question(tuple(cells), answers, self.not_sent))
 
     def _terminator(self, tasks: list[TaskInfo], signal: str) -> Callable[[], None]:
         ids: object = tasks[0].uuid if len(tasks) == 1 else [task.uuid for task in tasks]
@@ -167,7 +116,8 @@ class TaskActs(ConsoleScreen):
             "so far is not undone. Tasks not started yet are revoked.",
             "Thread and asyncio pools cannot kill a task by signal.",
         )
-        return lambda: self._confirm_many("TERMINATE", "revoke", tasks, arguments, effect)
+        tier = 3 if self.chosen_by_filter() else 2
+        return lambda: self._ask("terminate", tasks, arguments, tier, effect)
 
     # Rate limit
 
@@ -175,7 +125,7 @@ class TaskActs(ConsoleScreen):
         """Let the user type a rate for the task's name, then ask."""
         task = self.current()
         if task is None or not task.name:
-            self.say("no task chosen: j or a click chooses one")
+            self.nothing_chosen("task")
             return
         name = task.name
         self.note = Cell("such as 10/s, 100/m, 5/h; 0 lifts the limit", "muted")
@@ -183,7 +133,7 @@ class TaskActs(ConsoleScreen):
             Typing(
                 mark=f"rate limit of {clip(name, 40)}:",
                 done=lambda text: self._rate(name, text),
-                cancelled=self._not_sent,
+                cancelled=self.not_sent,
             )
         )
         self.draw_frame()
@@ -195,11 +145,17 @@ class TaskActs(ConsoleScreen):
             self.say(f"{rate!r} is no rate: 10/s, 100/m, 5/h, or 0 for none", "error")
             self.refocus()
             return
-        self._ask(
-            f"limit {name} to {rate} per worker?",
-            "rate_limit",
-            {"task_name": name, "rate_limit": rate},
+        arguments = {"task_name": name, "rate_limit": rate}
+        act = Act(
+            tier=1,
+            question=f"limit {name} to {rate} per worker?",
+            title="RATE LIMIT",
+            lines=(),
+            effect=(),
+            equivalent=control_line("rate_limit", arguments, None),
+            word=name,
         )
+        self.ask_first(act, lambda: self.console.act("rate_limit", arguments, None))
 
     # Copy
 
@@ -219,7 +175,7 @@ class TaskActs(ConsoleScreen):
         choices = {
             "i": ("id", task.uuid),
             "a": ("args", f"{masked(task.args)} {masked(task.kwargs)}".strip()),
-            "t": ("traceback", task.traceback or ""),
+            "t": ("traceback", masked(task.traceback)),
             "c": ("command", f"tq result {task.uuid}"),
         }
         cells = [Cell(" copy ", "bold")]
@@ -244,15 +200,3 @@ _REVOKE_EFFECT = (
     "Tasks already started are NOT stopped (X terminates those).",
     "Not undoable. Workers that join later learn it from the others.",
 )
-
-
-def _tasks(number: int) -> str:
-    return "1 task" if number == 1 else f"{count(number)} tasks"
-
-
-def _counts(values: Iterable[str]) -> str:
-    found = Counter(values).most_common()
-    words = [f"{value} {count(number)}" for value, number in found[:4]]
-    if len(found) > 4:
-        words.append(f"and {len(found) - 4} others")
-    return "   ".join(words)

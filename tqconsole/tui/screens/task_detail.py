@@ -93,7 +93,8 @@ class TaskScreen(PagerScreen, TaskActs):
 
     def _page(self, task: TaskInfo) -> list[list[Cell]]:
         symbols, width = self.console.symbols, max(20, self.pager.size.width - 1)
-        context = Context(self.console.now, self.console.source.state.status)
+        source = self.console.source
+        context = Context(self.console.now, source.state.status, limits=source.limits)
         lines: list[list[Cell]] = []
         self._starts = {"summary": 0}
         lines.extend(summary_lines(task, context, width, symbols))

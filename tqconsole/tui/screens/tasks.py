@@ -1,6 +1,6 @@
 """The Tasks screen: every task the events told of, filtered, sorted, marked, acted upon."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -16,7 +16,7 @@ from tqconsole.tui.screens.base import LOW, Console, ListScreen
 from tqconsole.tui.screens.task_acts import TaskActs
 from tqconsole.tui.widgets.line_bar import LineBar
 from tqconsole.tui.widgets.live_table import LiveTable
-from tqconsole.tui.widgets.prompt import Question, Typing
+from tqconsole.tui.widgets.prompt import Typing
 from tqconsole.tui.widgets.text_pager import TextPager
 
 __all__ = ["TasksScreen"]
@@ -52,6 +52,7 @@ class TasksScreen(TaskActs, ListScreen):
         self.zoomed = False
         self._history: list[str] = []
         self._before = ""
+        self._all_marked = False
 
     def body(self) -> ComposeResult:
         """Give filter bar, list and preview."""
@@ -69,6 +70,7 @@ class TasksScreen(TaskActs, ListScreen):
         source = self.console.source
         if self.rows.times != self.console.times:
             self.rows.show_times(self.console.times)
+        self.rows.context.limits = source.limits
         self.rows.update(self.console.now, source.link.gaps)
         self._arrange()
         self._explain_emptiness()
@@ -110,11 +112,10 @@ class TasksScreen(TaskActs, ListScreen):
         self.pane.show(lines)
 
     def _no_cursor(self, width: int) -> Sequence[Sequence[Cell]]:
-        rule = self.console.symbols.rule
-        return [
-            [Cell(rule * width, "rule")],
-            [Cell(" j or a click chooses a task; its details show here", "muted")],
-        ]
+        rule = [Cell(self.console.symbols.rule * width, "rule")]
+        if not len(self.rows):
+            return [rule, [Cell(" nothing to show, and nothing to act on", "muted")]]
+        return [rule, [Cell(" j or a click chooses a task; its details show here", "muted")]]
 
     def _filter_line(self) -> Line:
         rows, symbols = self.rows, self.console.symbols
@@ -155,21 +156,42 @@ class TasksScreen(TaskActs, ListScreen):
     # What the cursor is on
 
     def current(self) -> TaskInfo | None:
-        """Return the task under the cursor."""
-        return self.rows.get(self.table.cursor)
+        """Return the task under the cursor, if the list shows it."""
+        return self.rows.get(self.chosen())
 
     def targets(self) -> list[TaskInfo]:
-        """Return the marked tasks, or the one under the cursor."""
-        marked = [task for task in map(self.rows.get, sorted(self.rows.marked)) if task is not None]
+        """Return the marked tasks that the list shows, or the one under the cursor."""
+        marked = self._marked_here()
         if marked:
             return marked
         task = self.current()
         return [task] if task is not None else []
 
+    def _marked_here(self) -> list[TaskInfo]:
+        rows = self.rows
+        rows.finish_search()
+        here = [key for key in sorted(rows.marked) if rows.index_of(key) is not None]
+        return [task for task in map(rows.get, here) if task is not None]
+
+    def nothing_chosen(self, noun: str) -> None:
+        """Say that there is no row to act on."""
+        ListScreen.nothing_chosen(self, noun)
+
+    def chosen_by_filter(self) -> bool:
+        """Tell whether the marks were set for all that matched."""
+        return bool(self.rows.marked) and self._all_marked
+
     def selection_note(self) -> Cell | None:
         """Say how many rows are marked."""
-        marked = len(self.rows.marked)
-        return Cell(f"{count(marked)} marked", "warning") if marked else None
+        rows = self.rows
+        marked = len(rows.marked)
+        if not marked:
+            return None
+        text = f"{count(marked)} marked"
+        if rows.filter.source or rows.hide_finished:
+            hidden = sum(rows.index_of(key) is None for key in rows.marked)
+            text += f" ({count(hidden)} not shown)" if hidden else ""
+        return Cell(text, "warning")
 
     # Looks
 
@@ -237,24 +259,7 @@ class TasksScreen(TaskActs, ListScreen):
 
     def do_sort(self) -> None:
         """Ask which column to sort by."""
-        cells = [Cell(" sort by ", "bold")]
-        for letter, name in _SORT_KEYS.items():
-            style = "heading-sorted" if name == self.rows.sort else "muted"
-            cells += [Cell(f" {letter}", "key"), Cell(f" {name}", style)]
-        cells.append(Cell("   same again reverses", "muted"))
-        answers = {letter: self._sorter(name) for letter, name in _SORT_KEYS.items()}
-        self.prompt.ask(Question(tuple(cells), answers, self._focus_table))
-
-    def _sorter(self, name: str) -> Callable[[], None]:
-        def sort() -> None:
-            self.rows.sort_by(name)
-            self._focus_table()
-            self.tick()
-
-        return sort
-
-    def _focus_table(self) -> None:
-        self.table.focus()
+        self.ask_sort(_SORT_KEYS, self.rows.sort, self.rows.sort_by)
 
     # Filter
 
@@ -302,7 +307,7 @@ class TasksScreen(TaskActs, ListScreen):
             self.try_quietly(self._before)
         elif text.strip() and (not self._history or self._history[-1] != text):
             self._history.append(text)
-        self._focus_table()
+        self.refocus()
 
     def try_quietly(self, text: str) -> None:
         """Apply a filter that is known to be good."""
@@ -313,7 +318,7 @@ class TasksScreen(TaskActs, ListScreen):
     def _filter_cancelled(self) -> None:
         self.try_quietly(self._before)
         self.unsay()
-        self._focus_table()
+        self.refocus()
 
     def do_back(self) -> None:
         """Clear marks, then the filter, then the cursor."""
@@ -346,11 +351,13 @@ class TasksScreen(TaskActs, ListScreen):
     def do_mark_all(self) -> None:
         """Mark all matching tasks."""
         self.rows.marked.update(task.uuid for task in self.rows.matching())
+        self._all_marked = True
         self.tick()
 
     def do_unmark(self) -> None:
         """Clear all marks."""
         self.rows.marked.clear()
+        self._all_marked = False
         self.tick()
 
     # Copy
@@ -359,6 +366,6 @@ class TasksScreen(TaskActs, ListScreen):
         """Ask what to copy of the task."""
         task = self.current()
         if task is None:
-            self.say("no task chosen: j or a click chooses one")
+            self.nothing_chosen("task")
             return
         self.ask_copy(task)

@@ -1,20 +1,20 @@
 """The Workers screen: who is there, how busy, and since when silent."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from textual.app import ComposeResult
 
 from tq.monitor import WorkerInfo
+from tqconsole.tui.model.acts import Act, counted
 from tqconsole.tui.model.advice import no_worker_hints
+from tqconsole.tui.model.crews import Crew, CrewRows
 from tqconsole.tui.model.equivalents import control_line
-from tqconsole.tui.model.format import Cell, count
+from tqconsole.tui.model.format import Cell
 from tqconsole.tui.model.lines import Line, Piece, two_sided
-from tqconsole.tui.model.workers import WorkerRows
 from tqconsole.tui.screens.base import Console, ListScreen
-from tqconsole.tui.screens.confirm import Confirmation, ConfirmScreen
 from tqconsole.tui.widgets.line_bar import LineBar
 from tqconsole.tui.widgets.live_table import LiveTable
-from tqconsole.tui.widgets.prompt import Question, Typing
+from tqconsole.tui.widgets.prompt import Typing
 
 __all__ = ["WorkersScreen"]
 
@@ -45,7 +45,7 @@ class WorkersScreen(ListScreen):
     def __init__(self, console: Console) -> None:
         """Belong to `console`."""
         super().__init__(console)
-        self.rows = WorkerRows(console.source.state, console.symbols, console.source.facts)
+        self.rows = CrewRows(console.source.state, console.symbols, console.source.facts)
         self.table = LiveTable(self.rows, console.palette, console.symbols, id="workers")
         self.table.follow = False
         self.bar = LineBar(console.palette, id="filter")
@@ -67,7 +67,7 @@ class WorkersScreen(ListScreen):
             self.rows.hints = no_worker_hints(
                 source.state, source.link, self.console.now, source.url
             )
-        elif self.table.cursor is None:
+        elif self.table.cursor_row is None:
             self.table.choose(self.rows.key(0))
         self.bar.show(self._summary())
         self.table.tick()
@@ -99,6 +99,8 @@ class WorkersScreen(ListScreen):
             self.console.symbols.descending if self.rows.reverse else self.console.symbols.ascending
         )
         right: list[Piece] = [(Cell(f"sort {self.rows.sort.upper()} {arrow} ", "muted"), "sort")]
+        if self.rows.folded:
+            right.insert(0, (Cell("folded  ", "warning"), "fold_workers"))
         if self.rows.hide_gone:
             right.insert(0, (Cell("gone hidden  ", "warning"), "hide_gone"))
         return two_sided(left, right, self.size.width)
@@ -109,21 +111,44 @@ class WorkersScreen(ListScreen):
 
     def current(self) -> WorkerInfo | None:
         """Return the worker under the cursor."""
-        return self.rows.get(self.table.cursor)
+        return self.rows.get(self.chosen())
 
     def _chosen(self) -> WorkerInfo | None:
         worker = self.current()
-        if worker is None:
-            self.say("no worker chosen: j or a click chooses one")
+        if worker is None and self.chosen() is not None:
+            self.say("these are several workers: enter shows them one by one")
+        elif worker is None:
+            self.nothing_chosen("worker")
         return worker
+
+    def rows_to_export(self) -> Sequence[object]:
+        """Return the workers, those of folded rows too."""
+        found: list[object] = []
+        for at in range(len(self.rows)):
+            row = self.rows.item(at)
+            if not isinstance(row, Crew):
+                found.append(row)
+            elif row.name not in self.rows.opened:
+                found.extend(row.workers)
+        return found
 
     # Looks
 
     def do_open(self) -> None:
         """Open the worker under the cursor."""
+        key = self.chosen()
+        if key is not None and self.rows.toggle(key):
+            self.tick()
+            return
         worker = self._chosen()
         if worker is not None:
             self.console.open_worker(worker.hostname)
+
+    def do_fold_workers(self) -> None:
+        """Fold workers of one host or deployment into one row, or show them all."""
+        self.rows.folded = not self.rows.folded
+        self.rows.opened.clear()
+        self.tick()
 
     def do_worker_tasks(self) -> None:
         """Show the tasks of the worker under the cursor."""
@@ -143,24 +168,7 @@ class WorkersScreen(ListScreen):
 
     def do_sort(self) -> None:
         """Ask which column to sort by."""
-        cells = [Cell(" sort by ", "bold")]
-        for letter, name in _SORT_KEYS.items():
-            style = "heading-sorted" if name == self.rows.sort else "muted"
-            cells += [Cell(f" {letter}", "key"), Cell(f" {name}", style)]
-        cells.append(Cell("   same again reverses", "muted"))
-        answers = {letter: self._sorter(name) for letter, name in _SORT_KEYS.items()}
-        self.prompt.ask(Question(tuple(cells), answers, self._focus_table))
-
-    def _sorter(self, name: str) -> Callable[[], None]:
-        def sort() -> None:
-            self.rows.sort_by(name)
-            self._focus_table()
-            self.tick()
-
-        return sort
-
-    def _focus_table(self) -> None:
-        self.table.focus()
+        self.ask_sort(_SORT_KEYS, self.rows.sort, self.rows.sort_by)
 
     def do_filter(self) -> None:
         """Let the user type a part of a node name."""
@@ -168,11 +176,11 @@ class WorkersScreen(ListScreen):
 
         def cancelled() -> None:
             self._search(before)
-            self._focus_table()
+            self.refocus()
 
         def done(text: str) -> None:
             self._search(text)
-            self._focus_table()
+            self.refocus()
 
         self.prompt.type_line(
             Typing("/", done=done, changed=self._search, cancelled=cancelled, text=before)
@@ -204,73 +212,49 @@ class WorkersScreen(ListScreen):
 
     def do_grow(self) -> None:
         """Ask, then add a slot."""
-        self._ask("add a slot to", "pool_grow")
+        self._change("add a slot to", "pool_grow", {"n": 1}, 1)
 
     def do_shrink(self) -> None:
         """Ask, then remove a slot."""
-        self._ask("remove a slot from", "pool_shrink")
+        self._change("remove a slot from", "pool_shrink", {"n": 1}, 1)
 
-    def _ask(self, words: str, method: str) -> None:
-        worker = self._chosen()
-        if worker is None:
-            return
-        destination = [worker.hostname]
-        arguments = {"n": 1}
-        cells = (
-            Cell(f" {words} {worker.hostname}? ", "warning-bold"),
-            Cell("y", "key"),
-            Cell("/", "muted"),
-            Cell("N", "bold"),
-        )
-        self.note = Cell(f"$ {control_line(method, arguments, destination)}", "muted")
-
-        def send() -> None:
-            self.unsay()
-            self._focus_table()
-            self.console.act(method, arguments, destination)
-
-        self.prompt.ask(Question(cells, {"y": send}, self._not_sent))
-        self.draw_frame()
-
-    def _not_sent(self) -> None:
-        self._focus_table()
-        self.say("cancelled, nothing was sent", "muted")
-
-    def do_events(self) -> None:
+    def do_enable_events(self) -> None:
         """Ask in a window, then switch task events on."""
-        self._confirm("SWITCH ON EVENTS of", "enable_events", _EVENTS_EFFECT)
+        self._change("switch on events of", "enable_events", {}, 2, _EVENTS_EFFECT)
 
     def do_shutdown(self) -> None:
         """Ask in a window, then stop the worker."""
-        self._confirm("SHUT DOWN", "shutdown", _SHUTDOWN_EFFECT)
+        self._change("shut down", "shutdown", {}, 2, _SHUTDOWN_EFFECT)
 
-    def _confirm(self, verb: str, method: str, effect: tuple[str, ...]) -> None:
+    def _change(
+        self,
+        verb: str,
+        method: str,
+        arguments: dict[str, object],
+        tier: int,
+        effect: tuple[str, ...] = (),
+    ) -> None:
         worker = self._chosen()
         if worker is None:
             return
-        destination = [worker.hostname]
-        others = len(self.rows) - 1
-        lines = (
-            ("worker", worker.hostname),
-            ("state", str(self.rows.status(worker).value)),
-            ("runs", f"{count(worker.active)} tasks now"),
-            ("others", f"{count(others)} workers are not touched"),
-        )
-        asked = Confirmation(
-            title=f"{verb} {worker.hostname}",
-            context=self.console.source.context,
-            lines=lines,
+        name, destination = worker.hostname, [worker.hostname]
+        others = [node for node in self.console.source.expected(None) if node != name]
+        word = name
+        if method == "shutdown" and not others:
+            # the last one: afterwards nobody works at all
+            tier, word = 3, self.console.source.context
+        act = Act(
+            tier=tier,
+            question=f"{verb} {name}?",
+            title=f"{verb.upper()} {name}",
+            lines=(
+                ("worker", name),
+                ("state", str(self.rows.status(worker).value)),
+                ("runs", f"{counted(worker.active or 0)} now"),
+                ("others", f"{counted(len(others), 'worker')} not touched"),
+            ),
             effect=effect,
-            equivalent=control_line(method, {}, destination),
-            word=worker.hostname,
+            equivalent=control_line(method, arguments, destination),
+            word=word,
         )
-
-        def decided(yes: bool | None) -> None:
-            if yes:
-                self.console.act(method, {}, destination)
-            else:
-                self._not_sent()
-
-        self.app.push_screen(
-            ConfirmScreen(asked, self.console.palette, self.console.symbols), decided
-        )
+        self.ask_first(act, lambda: self.console.act(method, arguments, destination))

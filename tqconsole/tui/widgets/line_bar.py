@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tqconsole.tui.model.format import Cell
 from tqconsole.tui.model.lines import Line
-from tqconsole.tui.widgets.paint import Palette, backdrop, paint
+from tqconsole.tui.widgets.paint import Backed, Palette, paint, regions
 
 __all__ = ["LineBar"]
 
 
-class LineBar(Widget, inherit_bindings=False):
+class LineBar(Backed, inherit_bindings=False):
     """One or more rows, set as a whole and drawn again only when they differ."""
 
     DEFAULT_CSS = "LineBar { height: 1; width: 1fr; }"
@@ -41,18 +40,16 @@ class LineBar(Widget, inherit_bindings=False):
 
     def show(self, *lines: Line) -> None:
         """Show these lines."""
-        if lines != self._lines:
-            self._lines = lines
+        before, self._lines = self._lines, lines
+        if len(lines) != len(before):
             self.refresh()
-
-    def redraw(self) -> None:
-        """Draw again with the palette of the moment."""
-        self.refresh()
+        elif changed := [y for y, line in enumerate(lines) if line != before[y]]:
+            self.refresh(*regions(changed, self.size.width))
 
     def render_line(self, y: int) -> Strip:
         """Draw one row."""
         width = self.size.width
-        under = self.palette[self._under] if self._under else backdrop(self)
+        under = self.palette[self._under] if self._under else self.backdrop
         cells: Sequence[Cell] = self._lines[y].cells if y < len(self._lines) else ()
         return paint(cells, width, self.palette, under)
 

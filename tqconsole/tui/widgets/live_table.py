@@ -5,13 +5,11 @@ from typing import ClassVar, Protocol
 
 from rich.segment import Segment
 from textual import events
-from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tqconsole.tui.model.format import Cell, Glyphs, glyphs
-from tqconsole.tui.widgets.paint import Palette, backdrop, paint
+from tqconsole.tui.widgets.paint import Backed, Palette, paint, regions
 
 __all__ = ["LiveTable", "RowModel"]
 
@@ -61,7 +59,7 @@ class RowModel(Protocol):
         ...
 
 
-class LiveTable(Widget, can_focus=True, inherit_bindings=False):
+class LiveTable(Backed, can_focus=True, inherit_bindings=False):
     """A view on a `RowModel`. Owned by the event loop; `tick` decides what is drawn anew.
 
     The cursor belongs to a row's key, not to a line. While `follow` is on the view stays at the
@@ -227,12 +225,13 @@ class LiveTable(Widget, can_focus=True, inherit_bindings=False):
             return len(now)
         changed = [y for y, stamp in enumerate(now) if stamp != before[y]]
         if changed:
-            self.refresh(*_regions(changed, self.size.width))
+            self.refresh(*regions(changed, self.size.width))
         return len(changed)
 
     def redraw(self) -> None:
         """Draw every line again, after a change of theme or columns."""
         self._seen = []
+        self._base = None
         self.tick()
 
     def _settle(self, keep_cursor: bool) -> None:
@@ -296,24 +295,24 @@ class LiveTable(Widget, can_focus=True, inherit_bindings=False):
     def render_line(self, y: int) -> Strip:
         """Draw one line: the headings, a row, or nothing."""
         self.painted += 1
-        width, palette, base = self.row_width, self.palette, backdrop(self)
-        blank = Strip([Segment(" ", base)], 1)
+        width, palette, base = self.row_width, self.palette, self.backdrop
+        blank = Segment(" ", base)
         if y == 0:
-            strip = paint(self.model.header(width), width, palette, base, self.scrolled)
-            return Strip.join([blank, strip, blank])
+            cells = self.model.header(width)
+            return paint(cells, width, palette, base, self.scrolled, ((blank,), (blank,)))
         index = self.top + y - 1
         thumb = self.symbols.thumb if self._bar_cell(y) else " "
-        bar = Strip([Segment(thumb, base + palette["bar"])], 1)
+        bar = Segment(thumb, base + palette["bar"])
         if index >= len(self.model):
-            strip = paint(self._empty_line(y - 1) or (), width, palette, base)
-            return Strip.join([blank, strip, bar])
+            cells = self._empty_line(y - 1) or ()
+            return paint(cells, width, palette, base, 0, ((blank,), (bar,)))
         key = self.model.key(index)
         here, marked = key == self.cursor, key in self.model.marked
         under = base + palette["cursor"] if here else base
         mark = "*" if marked else self.symbols.cursor if here else " "
         gutter = Segment(mark, under + palette["warning-bold" if marked else "key"])
-        strip = paint(self.model.cells(index, width), width, palette, under, self.scrolled)
-        return Strip.join([Strip([gutter], 1), strip, bar])
+        cells = self.model.cells(index, width)
+        return paint(cells, width, palette, under, self.scrolled, ((gutter,), (bar,)))
 
     # Mouse
 
@@ -346,16 +345,3 @@ class LiveTable(Widget, can_focus=True, inherit_bindings=False):
         self.select(index)
         if event.chain >= DOUBLE_CLICK and self.cursor is not None:
             self.post_message(self.Opened(self, self.cursor))
-
-
-def _regions(lines: Sequence[int], width: int) -> list[Region]:
-    """Join neighbouring lines to regions."""
-    regions: list[Region] = []
-    start = previous = lines[0]
-    for line in lines[1:]:
-        if line != previous + 1:
-            regions.append(Region(0, start, width, previous - start + 1))
-            start = line
-        previous = line
-    regions.append(Region(0, start, width, previous - start + 1))
-    return regions

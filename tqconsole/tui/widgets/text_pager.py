@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from rich.segment import Segment
 from textual import events
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tqconsole.tui.model.format import Cell
-from tqconsole.tui.widgets.paint import Palette, backdrop, paint
+from tqconsole.tui.widgets.paint import Backed, Palette, paint, regions
 
 __all__ = ["TextPager"]
 
 
-class TextPager(Widget, can_focus=True, inherit_bindings=False):
+class TextPager(Backed, can_focus=True, inherit_bindings=False):
     """Shows a list of lines of which only the visible ones are drawn.
 
     Attributes:
@@ -44,14 +43,15 @@ class TextPager(Widget, can_focus=True, inherit_bindings=False):
         if home:
             self.top = 0
             self.scrolled = 0
-        if lines != self._lines:
-            self._lines = lines
+        before, self._lines = self._lines, lines
+        top, self.top = self.top, self._clamped(self.top)
+        if len(lines) != len(before) or self.top != top or home:
             self.refresh()
-        self.top = self._clamped(self.top)
-
-    def redraw(self) -> None:
-        """Draw again with the palette of the moment."""
-        self.refresh()
+            return
+        shown = range(self.top, min(len(lines), self.top + self.size.height))
+        changed = [index - self.top for index in shown if lines[index] != before[index]]
+        if changed:
+            self.refresh(*regions(changed, self.size.width))
 
     def scroll_lines(self, lines: int) -> None:
         """Move the view by lines."""
@@ -108,11 +108,10 @@ class TextPager(Widget, can_focus=True, inherit_bindings=False):
         index = self.top + y
         cells: Sequence[Cell] = self._lines[index] if index < len(self._lines) else ()
         found = bool(self.needle) and index < len(self._lines) and self._matches(index)
-        base = backdrop(self)
+        base = self.backdrop
         under = self.palette["cursor"] if found else base
-        strip = paint(cells, width, self.palette, under, self.scrolled)
         bar = Segment(self._bar if self._on_bar(y) else " ", base + self.palette["bar"])
-        return Strip.join([strip, Strip([bar], 1)])
+        return paint(cells, width, self.palette, under, self.scrolled, ((), (bar,)))
 
     def _on_bar(self, y: int) -> bool:
         count, page = len(self._lines), self.size.height

@@ -5,14 +5,14 @@ from typing import Any
 
 from kombu.utils.url import maybe_sanitize_url
 
-from tq.brokers.base import Message, Queue
+from tq.brokers.base import Glimpse, Message, Queue, QueueSight
 from tq.brokers.kombu_adapter.consumer import KombuConsumer
 from tq.brokers.kombu_adapter.entities import kombu_queue
 from tq.brokers.kombu_adapter.errors import translate_errors
 from tq.brokers.kombu_adapter.link import Address, is_amqp
 from tq.brokers.kombu_adapter.pool import Pool
 from tq.brokers.kombu_adapter.subscription import KombuSubscription
-from tq.errors import ConfigError
+from tq.errors import BrokerError, ConfigError
 
 __all__ = ["KombuBroker"]
 
@@ -31,6 +31,7 @@ class KombuBroker:
         location: None: no result backend shares a step with these brokers.
     """
 
+    shows_messages = False
     location: str | None = None
 
     def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
@@ -107,6 +108,23 @@ class KombuBroker:
         """Count ready messages per queue; unknown queues count 0."""
         with self._pool.link() as link:
             return {name: link.depth(name) for name in queues}
+
+    def survey(self, queues: Sequence[str]) -> dict[str, QueueSight]:
+        """Count ready messages and consumers per queue; AMQP tells nothing else."""
+        with self._pool.link() as link:
+            counts = {name: link.counts(name) for name in queues}
+        return {
+            name: QueueSight(ready=ready, consumers=consumers if self.driver == "amqp" else None)
+            for name, (ready, consumers) in counts.items()
+        }
+
+    def peek(self, queue: str, limit: int) -> list[Glimpse]:
+        """Refuse: whoever reads a message here takes it.
+
+        Raises:
+            BrokerError: Always.
+        """
+        raise BrokerError(f"{self.driver} shows messages only to consumers, which take them")
 
     def purge(self, queue: str) -> int:
         """Delete the ready messages of a queue; returns how many there were."""

@@ -291,24 +291,30 @@ class Link:
 
     def depth(self, queue: str) -> int:
         """Return how many messages are ready in a queue; 0 when there is no such queue."""
-        return self._ask(lambda channel: channel.queue_declare(queue=queue, passive=True)[1])
+        return self.counts(queue)[0]
+
+    def counts(self, queue: str) -> tuple[int, int]:
+        """Return how many messages are ready in a queue, and how many consumers it has."""
+        found = self._ask(lambda channel: channel.queue_declare(queue=queue, passive=True))
+        return (int(found[1] or 0), int(found[2] or 0)) if found else (0, 0)
 
     def purge(self, queue: str) -> int:
         """Delete the ready messages of a queue."""
-        return self._ask(lambda channel: channel.queue_purge(queue=queue))
+        return int(self._ask(lambda channel: channel.queue_purge(queue=queue)) or 0)
 
     def delete(self, queue: str) -> None:
         """Delete a queue."""
         self._ask(lambda channel: channel.queue_delete(queue=queue))
 
-    def _ask(self, question: Callable[[Any], Any]) -> int:
+    def _ask(self, question: Callable[[Any], Any]) -> Any:
+        """Ask about a queue; None when there is no such queue."""
         try:
-            return int(question(self.channel) or 0)
+            return question(self.channel)
         except amqp.exceptions.ChannelError as exc:
             self._channel = None
             # Kombu's emulations raise the general class, with the same code.
             if isinstance(exc, amqp.exceptions.NotFound) or exc.reply_code == 404:
-                return 0
+                return None
             raise
 
     def close(self) -> None:

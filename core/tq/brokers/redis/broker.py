@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from tq.brokers.base import Message, Queue
+from tq.brokers.base import Glimpse, Message, Queue, QueueSight
 from tq.brokers.redis.address import parse_url
 from tq.brokers.redis.bindings import bind_commands, binding_scripts
 from tq.brokers.redis.checkup import Facts, examine
@@ -14,11 +14,13 @@ from tq.brokers.redis.consumer import Consumer
 from tq.brokers.redis.dead_letters import DeadLetters
 from tq.brokers.redis.keys import Keys
 from tq.brokers.redis.options import Options, read_options
-from tq.brokers.redis.publication import publish_commands
+from tq.brokers.redis.parked import parked
+from tq.brokers.redis.publication import opening_commands, publish_commands
 from tq.brokers.redis.revocations import read_revoked, revoke_commands
 from tq.brokers.redis.scripts import load, run_pipeline
 from tq.brokers.redis.settler import Settler
 from tq.brokers.redis.subscription import FanoutSubscription, ListSubscription
+from tq.brokers.redis.survey import peek, survey
 
 __all__ = ["Broker"]
 
@@ -27,6 +29,7 @@ class Broker:
     """A Redis or Valkey server; see `tq.brokers.base.Broker`. Safe to share between threads."""
 
     driver = "redis"
+    shows_messages = True
     location: str | None
 
     def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
@@ -50,6 +53,11 @@ class Broker:
         """Publish to any exchange type, in one round trip."""
         if messages:
             self._run(publish_commands(messages, self.keys), "publish")
+
+    def publish_openings(self, lots: Mapping[tuple[str, int], Sequence[bytes]]) -> None:
+        """Publish envelopes that lack their delivery tags, in one round trip."""
+        if lots:
+            self._run(opening_commands(lots, self.keys))
 
     def broadcast(self, message: Message) -> int:
         """Publish to a fanout exchange; `PUBLISH` counts the subscribers."""
@@ -97,6 +105,18 @@ class Broker:
             name: sum(lengths[index * steps : (index + 1) * steps])
             for index, name in enumerate(queues)
         }
+
+    def survey(self, queues: Sequence[str]) -> dict[str, QueueSight]:
+        """Say what is in and around queues, in one round trip."""
+        return survey(self.pool, self.keys, queues, self.bindings)
+
+    def peek(self, queue: str, limit: int) -> list[Glimpse]:
+        """Read the messages that come next, and leave them there."""
+        return peek(self.pool, self.keys, self.options.limits, queue, limit)
+
+    def parked(self, limit: int) -> tuple[int, list[tuple[float, Glimpse]]]:
+        """Say how many messages wait for their time, and read those that are due first."""
+        return parked(self.pool, self.keys, self.options.limits, limit)
 
     def purge(self, queue: str) -> int:
         """Delete the ready messages of a queue."""

@@ -20,6 +20,7 @@ class Facts(msgspec.Struct, kw_only=True):
     Attributes:
         engine: `redis` or `valkey`.
         version: Of the protocol it speaks: what `redis_version` says.
+        release: Its own, where that is another: what `valkey_version` says.
         maxmemory: Bytes; 0 is no limit.
         policy: What it does when memory is full; `noeviction` deletes nothing.
         aof: It keeps an append-only file.
@@ -40,6 +41,7 @@ class Facts(msgspec.Struct, kw_only=True):
     unacked: int
     consumers: int
     orphans: list[str]
+    release: str = ""
 
 
 def examine(pool: Pool, keys: Keys) -> Facts:
@@ -62,6 +64,7 @@ def examine(pool: Pool, keys: Keys) -> Facts:
     return Facts(
         engine=info.get("server_name", "redis"),
         version=info.get("redis_version", "0"),
+        release=info.get("valkey_version", ""),
         maxmemory=int(info.get("maxmemory", 0)),
         policy=info.get("maxmemory_policy", "noeviction"),
         aof=info.get("aof_enabled") == "1",
@@ -81,15 +84,15 @@ def _parsed(text: Any) -> dict[str, str]:
 def _orphans(pool: Pool, keys: Keys, consumers: set[str]) -> list[str]:
     """Find keys of consumers without a lease, in a bounded walk through the key space."""
     start = keys.tags("\0").partition("\0")[0]
+    # An id has colons of its own, so only whole ones can be compared.
+    alive = tuple(f"{start}{consumer}:" for consumer in consumers)
     cursor, found = b"0", []
     for _ in range(_SCAN_ROUNDS):
         cursor, page = pool.call("SCAN", cursor, "MATCH", f"{start}*", "COUNT", _SCAN_COUNT)
         for key in page:
             name = key.decode("utf-8", "replace")
             # What a reaper needs is kept with the lease; `info` goes by itself.
-            if name.removeprefix(start).partition(":")[0] not in consumers and not name.endswith(
-                ":info"
-            ):
+            if not (name.startswith(alive) or name.endswith(":info")):
                 found.append(name)
         if bytes(cursor) == b"0" or len(found) >= 100:
             break

@@ -3,7 +3,7 @@
 import itertools
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -11,8 +11,15 @@ from tq.brokers.redis.connection import Argument
 from tq.brokers.redis.keys import Keys
 from tq.brokers.redis.scripts import load, script_command
 from tq.wire.envelope import Message, encode_envelope
+from tq.wire.template import ENDING
 
-__all__ = ["DeliveryTags", "publication_arguments", "publish_commands", "queue_json"]
+__all__ = [
+    "DeliveryTags",
+    "opening_commands",
+    "publication_arguments",
+    "publish_commands",
+    "queue_json",
+]
 
 _json = msgspec.json.Encoder().encode
 
@@ -45,6 +52,11 @@ class DeliveryTags:
         """Return a tag that no other process and no other call returns; safe between threads."""
         return f"{self._prefix}{next(self._numbers) & 0xFFFFFFFFFFFF:012x}"
 
+    def take(self, count: int) -> list[bytes]:
+        """Return `count` tags, as `next` would."""
+        prefix, last = self._prefix.encode(), 0xFFFFFFFFFFFF
+        return [b"%b%012x" % (prefix, n & last) for n in itertools.islice(self._numbers, count)]
+
 
 tags = DeliveryTags()
 # Asking for the process's id at each tag instead would cost 1 us a message.
@@ -61,7 +73,7 @@ def publish_commands(messages: Sequence[Message], keys: Keys) -> list[tuple[Argu
         (message,) = messages
         place = keys.queue(message.routing_key, message.priority)
         return [("LPUSH", place, encode_envelope(message, tags.next()))]
-    lists: dict[str, list[Argument]] = {}
+    lists: dict[str, list[bytes]] = {}
     routed: list[Argument] = []
     commands: list[tuple[Argument, ...]] = []
     suffixes: dict[tuple[str, int], str] = {}
@@ -79,13 +91,34 @@ def publish_commands(messages: Sequence[Message], keys: Keys) -> list[tuple[Argu
         else:
             routed += _routed(message, raw, keys)
     for key, raws in lists.items():
-        # LPUSH takes its values from left to right, so the last one published is the leftmost.
-        for start in range(0, len(raws), _MAX_PUSH):
-            commands.append(("LPUSH", key, *raws[start : start + _MAX_PUSH]))
+        commands += _pushes(key, raws)
     if routed:
         arguments = (keys.prefix, keys.sep, *routed)
         commands.append(script_command(load("publish"), [keys.binding_deadlines()], arguments))
     return commands
+
+
+def opening_commands(
+    lots: Mapping[tuple[str, int], Sequence[bytes]], keys: Keys
+) -> list[tuple[Argument, ...]]:
+    """Write the commands that publish envelopes once their delivery tags are in.
+
+    Source: PROTOCOL 1.4.
+    """
+    commands: list[tuple[Argument, ...]] = []
+    for (queue, priority), openings in lots.items():
+        raws = [
+            opening + tag + ENDING
+            for opening, tag in zip(openings, tags.take(len(openings)), strict=True)
+        ]
+        commands += _pushes(keys.queue(queue, priority), raws)
+    return commands
+
+
+def _pushes(key: str, raws: Sequence[bytes]) -> Iterator[tuple[Argument, ...]]:
+    # LPUSH takes its values from left to right, so the last one published is the leftmost.
+    for start in range(0, len(raws), _MAX_PUSH):
+        yield ("LPUSH", key, *raws[start : start + _MAX_PUSH])
 
 
 def publication_arguments(messages: Sequence[Message], keys: Keys) -> list[Argument]:

@@ -1,0 +1,45 @@
+"""Canvases of clients that write protocol 1: steps are linked, since it has no field for a chain."""
+
+import pytest
+
+from tests.integration.canvas.test_mixed_fleets import CASES, tq_kit
+from tests.support.fleet import TIMEOUT, Fleet
+
+pytestmark = pytest.mark.timeout(90)
+
+
+@pytest.fixture
+def kit(fleet: Fleet):
+    """The client's tasks and constructors; what it sends is protocol 1."""
+    fleet.app.conf.task_protocol = 1
+    yield tq_kit(fleet)
+    fleet.app.conf.task_protocol = 2
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_canvas_of_a_protocol_1_client_runs(kit, name):
+    build, expected = CASES[name]
+    assert build(kit).apply_async().get(timeout=TIMEOUT) == expected
+
+
+def test_chain_fails_where_a_step_fails(fleet: Fleet, kit):
+    key = fleet.key()
+    made = kit.chain(kit.identity.si(1), kit.fail.si(), kit.echo.s(key=key))
+    made.link_error(kit.count.si(key))
+    result = made.apply_async()
+    with pytest.raises(ValueError, match="boom"):
+        result.get(timeout=TIMEOUT)
+    fleet.settle()
+    assert fleet.echoed(key) == []
+    assert fleet.counted(key) == 1
+
+
+def test_failing_part_fails_the_body(fleet: Fleet, kit):
+    key = fleet.key()
+    made = kit.chord([kit.identity.si(1) | kit.fail.si(), kit.identity.si(2)], kit.echo.s(key=key))
+    made.link_error(kit.count.si(key))
+    with pytest.raises(Exception, match="boom"):
+        made.apply_async().get(timeout=TIMEOUT)
+    fleet.settle()
+    assert fleet.echoed(key) == []
+    assert fleet.counted(key) == 1
