@@ -42,7 +42,6 @@ class Monitor:
         self.lines = self.bytes = 0
         self.last = self.began = time.perf_counter()
         self.first = 0.0
-        self.text = b""
         env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         if terminal:
             self._end, far = pty.openpty()
@@ -51,7 +50,7 @@ class Monitor:
             self._end, far = os.pipe()
         self.process = subprocess.Popen(
             argv, stdin=far if terminal else subprocess.DEVNULL, stdout=far,
-            stderr=subprocess.DEVNULL, env=env, start_new_session=True,
+            stderr=far if terminal else subprocess.DEVNULL, env=env, start_new_session=True,
         )  # fmt: skip
         os.close(far)
         threading.Thread(target=self._read, daemon=True).start()
@@ -68,10 +67,9 @@ class Monitor:
             self.first = self.first or self.last
             self.bytes += len(data)
             self.lines += data.count(b"\n")
-            self.text = (self.text + data)[-200_000:]
 
     def key(self, pressed: bytes) -> float:
-        """Press a key; returns the milliseconds until the screen changes."""
+        """Press a key; returns the milliseconds until the terminal gets anything new."""
         before, sent = self.bytes, time.perf_counter()
         os.write(self._end, pressed)
         while self.bytes == before and time.perf_counter() < sent + 1:
@@ -181,7 +179,7 @@ def watch(url: str, rate: int, seconds: float) -> None:
             time.sleep(0.5)
             before, lines = monitor.cpu(), monitor.lines
             sent = source.stream(rate, seconds)
-            wait(lambda m=monitor: time.perf_counter() - m.last > 1.0 or m.text == b"", 60)  # type: ignore[misc]
+            wait(lambda m=monitor: time.perf_counter() - m.last > 1.0, 60)  # type: ignore[misc]
             share = (monitor.cpu() - before) / seconds
             seen = f"{(monitor.lines - lines) / sent:.0%}" if "dump" in name else "-"
             rows.append([name, f"{share:.0%}", f"{monitor.memory():.0f}", seen])

@@ -238,12 +238,9 @@ def test_f44_beats_whose_clocks_differ_send_no_slot_twice(beat, start, store, tm
     run.expect("often", moment.replace(minute=1))
     ahead = SetClock(tmp_path / "ahead")
     ahead.set(moment.replace(minute=3, second=1))
-    second = Beat.__new__(Beat)
-    second.store, second.clock, second.entries = store, ahead, run.entries
-    second._start, second._options, second._folder = start, {}, tmp_path / "second"
-    second._folder.mkdir()
     run.process.kill_tree()
-    second.process = second.begin()
+    (tmp_path / "second").mkdir()
+    second = Beat(start, store, ahead, tmp_path / "second", entries=run.entries)
     second.expect("often", moment.replace(minute=1), moment.replace(minute=3))
     second.process.kill_tree()
     run.clock.set(moment.replace(minute=2, second=30))
@@ -291,3 +288,24 @@ def test_f36_a_worker_whose_clock_is_set_loses_and_repeats_nothing(
     for worker in workers:
         assert worker.stop(within=30) == 0
         assert "Traceback" not in worker.output()
+
+
+@pytest.mark.parametrize("shift", [3600.0, -3600.0])
+def test_f36_a_wrong_clock_runs_no_eta_early_or_late(
+    start, clock, server, store, shift: float
+) -> None:
+    """An hour ahead, or behind: ETA and expiry are meant by the server's clock."""
+    clock.shift(shift)
+    argv = ["worker", "-P", "threads", "-c", "1", "-l", "INFO"]
+    worker = start(clock, *argv, CLOCK_NOTES=server.url)
+    worker.wait_for(" ready.")
+    with TQ("client", broker=server.url, set_as_current=False) as app:
+        app.send_task("clock.work", ("too late",), expires=datetime.now(UTC))
+        app.send_task("clock.work", ("in time",), expires=600)
+        due = time.time() + 2
+        app.send_task("clock.when", countdown=2)
+        eventually(lambda: store.llen("when") == 1, within=60)
+        eventually(lambda: store.llen("ended") >= 1, within=60)
+        assert store.lrange("ended", 0, -1) == ["in time"]
+        assert float(store.lindex("when", 0)) >= due
+    assert worker.stop() == 0

@@ -35,3 +35,11 @@ def work(self, key, seconds=0.0):
     threading.Event().wait(seconds)
     with redis.Redis.from_url(os.environ["CLOCK_NOTES"]) as notes:
         notes.rpush("ended", key)
+
+
+@app.task(name="clock.when")
+def when():
+    """Write down the server's time."""
+    with redis.Redis.from_url(os.environ["CLOCK_NOTES"]) as notes:
+        seconds, micros = notes.time()
+        notes.rpush("when", seconds + micros / 1e6)

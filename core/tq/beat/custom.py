@@ -7,7 +7,6 @@ import contextlib
 import importlib
 import logging
 from collections.abc import Callable, Iterator
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from tq.beat.lease import Leader
@@ -45,6 +44,8 @@ def find_scheduler(name: str | type | None) -> type[Scheduler] | None:
 
 
 def _imported(name: str) -> Any:
+    from importlib.metadata import entry_points  # 40 ms that most programs never need
+
     known = {point.name: point for point in entry_points(group=_GROUP)}
     target = known[name].value if name in known else name
     module, colon, attribute = target.partition(":")

@@ -249,6 +249,14 @@ class Consumer(Settler, Protocol):
 
     maintain_interval: float
 
+    def now(self) -> float:
+        """Return the wall-clock timestamp by which ETAs and expiry are judged.
+
+        The broker's own clock where it can be known, so that a worker whose machine's clock is
+        wrong runs nothing early or late; else this machine's.
+        """
+        ...
+
     def add(self, queue: Queue) -> None:
         """Begin to take from a queue, declaring it."""
         ...

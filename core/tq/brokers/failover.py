@@ -244,6 +244,10 @@ class FailoverConsumer:
             self.maintain_interval = moved.maintain_interval
             return []
 
+    def now(self) -> float:
+        """Return the time at the server in use."""
+        return self._inner.now()
+
     def add(self, queue: Queue) -> None:
         """Begin to take from a queue."""
         self._queues[queue.name] = queue

@@ -381,6 +381,10 @@ class Consumer:
             given_up, self._given_up = self._given_up, []
         return given_up
 
+    def now(self) -> float:
+        """Return this machine's time."""
+        return time.time()
+
     def add(self, queue: Queue) -> None:
         """Begin to take from a queue."""
         with self._store.lock:

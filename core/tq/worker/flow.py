@@ -4,7 +4,6 @@ Source: architecture.md, "The worker's hot path".
 """
 
 import logging
-from collections.abc import Callable
 
 from tq.brokers.base import Dead, Delivery
 from tq.clock import Clock
@@ -45,7 +44,10 @@ class TaskFlow:
         self.dispatcher = dispatcher
         self.prefetch_limit = prefetch_limit
         self._clock = clock
-        self._now: Callable[[], float] = clock.time
+
+    def _now(self) -> float:
+        consumer = self.fetcher.consumer
+        return consumer.now() if consumer is not None else self._clock.time()
 
     def room(self) -> int:
         """Say how many more deliveries are worth having now."""

@@ -364,6 +364,10 @@ class KombuConsumer:
             raise
         return dead
 
+    def now(self) -> float:
+        """Return this machine's time: AMQP tells no other."""
+        return time.time()
+
     def add(self, queue: Queue) -> None:
         """Begin to take from a queue, declaring it.
 

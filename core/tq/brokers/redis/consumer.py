@@ -332,6 +332,10 @@ class Consumer:
         given_up, self._given_up = self._given_up, []
         return given_up
 
+    def now(self) -> float:
+        """Return the server's time, as its answer to the last beat told it."""
+        return self._lease.now()
+
     def _look(self, now: float) -> None:
         """Return what is due, and ring when there is work where nobody waits."""
         self._looked_at = now

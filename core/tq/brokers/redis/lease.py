@@ -41,6 +41,7 @@ class Lease:
         self._options = options
         self._every = options.lease / 4
         self._beaten_at = -1e9
+        self._server_time = 0.0  # at the last beat
         self._expired: dict[str, tuple[str, float]] = {}  # id -> end of lease, first seen so
         self._unknown: set[str] = set()
         self._dead: list[tuple[str, str]] = []
@@ -74,12 +75,21 @@ class Lease:
         arguments: list[Argument] = [self._id, self._options.lease, host_name(), os.getpid()]
         arguments += [_INBOXES_LIFE, *pairs]
         self._check_server()
-        tags, expired = call_script(
+        tags, expired, stamp = call_script(
             self._connection, load("beat"), places, arguments, self._options.upkeep_timeout
         )
         self._beaten_at = time.monotonic()
+        self._server_time = float(stamp)
         self._suspect(expired)
         return {tag.decode() for tag in tags}, []
+
+    def now(self) -> float:
+        """Return the server's time; behind it by the way of an answer, and never ahead of it.
+
+        Counted on from the last beat by the monotonic clock, so nobody who sets this machine's
+        clock changes it.
+        """
+        return self._server_time + time.monotonic() - self._beaten_at
 
     def _check_server(self) -> None:
         """After a new connection, say so when the server is another one or was restarted."""

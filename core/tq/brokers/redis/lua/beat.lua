@@ -2,7 +2,8 @@
 -- KEYS 1 tq:consumers, 2 unacked_index, 3 the consumer's tags, 4 its info, 5 its inboxes
 -- ARGV 1 consumer id, 2 lease in seconds, 3 host, 4 pid, 5 seconds to keep the names of its inboxes,
 --      6.. inbox and list of each queue, for whoever has to empty them one day
--- Returns {the consumer's tags, {consumer id, end of its lease ...} of those expired (up to 20)}
+-- Returns {the consumer's tags, {consumer id, end of its lease ...} of those expired (up to 20),
+--   the server's time}
 -- If the client dies half-way: the lease lasts a little longer.
 -- A full server (maxmemory) lets a script grow only after its first write, so begin with one.
 redis.pcall('ZREM', KEYS[1], '')
@@ -26,4 +27,5 @@ for first = 1, #tags, 1000 do
   -- XX: what a peer restored meanwhile must not come back as an entry without a message.
   redis.call('ZADD', KEYS[2], 'XX', unpack(scores))
 end
-return {tags, redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', stamp, 'WITHSCORES', 'LIMIT', 0, 20)}
+local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', stamp, 'WITHSCORES', 'LIMIT', 0, 20)
+return {tags, expired, stamp}
