@@ -40,6 +40,7 @@ def route(name: str, args: Any, kwargs: Any, options: Any, task: Any = None, **_
 
 CALLS: dict[str, dict[str, Any]] = {
     "nothing": {},
+    "argsrepr": {"argsrepr": "(<secret>,)", "kwargsrepr": "{'k': <secret>}"},
     "chain": {"chain": [{"task": "m.next", "args": [], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": False}]},
     "chord": {"chord": {"task": "m.body", "args": [], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": False}},
     "compression": {"compression": "gzip"},
@@ -147,6 +148,8 @@ def plain(message: dict[str, Any]) -> dict[str, Any]:
     kind, encoding = message["content-type"], message["content-encoding"]
     message["body"] = kombu.serialization.loads(body, kind, encoding, accept={kind})
     headers.pop("origin", None)
+    for name in ("argsrepr", "kwargsrepr"):
+        properties.pop(name, None)  # Celery leaves them here too; workers read the headers
     properties.pop("expiration", None)  # milliseconds from now; the header has the moment
     for name in ("delivery_tag", "reply_to"):
         assert properties.pop(name)

@@ -42,7 +42,11 @@ BY_DESIGN: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             "* group_i*": _GROUP,
         },
         "heard": {
-            "arguments of after_task_publish": "`after_task_publish` also gives `properties`"
+            "arguments of after_task_publish": "`after_task_publish` also gives `properties`",
+            "rejecting in *": (
+                "`task_failure` of a task that rejects its message is sent where it ran, as every "
+                "other `task_failure`; Celery sends this one in the worker's parent"
+            ),
         },
         "noted": {
             "after_return *": (
@@ -66,23 +70,6 @@ NOT_YET: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         "records": {
             "s2 *": "the record of a step that will never run has no name and arguments",
         },
-        "told": {"* task-succeeded result": "`request.timelimit` is a tuple, in Celery a list"},
-        "heard": {
-            "child worker_process_* of": (
-                "the sender of `worker_process_init` and `worker_process_shutdown` is None, in "
-                "Celery the node's name"
-            ),
-            "rejecting in the worker": "no `task_failure` for a task that rejects its message",
-            "worker worker_shutting_down with": (
-                "`sig` of `worker_shutting_down` is not the signal's name"
-            ),
-        },
     },
-    "tuned": {
-        "told": {
-            "task-rejected": (
-                "a task that comes back because its process died sends no `task-rejected`"
-            ),
-        },
-    },
+    "tuned": {},
 }

@@ -75,7 +75,6 @@ DIFFERS: Mapping[str, Mapping[str, str]] = {
         "worker_max_memory_per_child": (
             "a limit below what a fresh child needs is raised to a quarter above that"
         ),
-        "worker_pool_start_method": "fork; `spawn` is refused when the worker starts",
         "worker_prefetch_multiplier": (
             "at its default the pool takes what it can use by the tasks' measured run time; "
             "another number bounds it as in Celery"

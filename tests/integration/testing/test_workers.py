@@ -27,7 +27,7 @@ def app() -> Iterator[TQ]:
 def no_thread_is_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
-    eventually(lambda: not set(threading.enumerate()) - before)
+    eventually(lambda: not set(threading.enumerate()) - before, within=30)
 
 
 @pytest.mark.parametrize("pool", ["threads", "solo", "asyncio"])

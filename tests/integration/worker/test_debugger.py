@@ -191,7 +191,8 @@ def test_sigusr2_debugs_the_task_that_runs(cluster, pool: str) -> None:
 
 def _active(cluster: Any) -> dict[str, Any] | None:
     answers = cluster.app.control.inspect(timeout=30).active() or {}
-    return next((task for tasks in answers.values() for task in tasks), None)
+    tasks = [task for tasks in answers.values() for task in tasks]
+    return next((task for task in tasks if task["worker_pid"]), None)
 
 
 def test_sigusr2_to_a_process_without_a_task_says_so(cluster) -> None:

@@ -1,6 +1,7 @@
 """Signals of the operating system reach the loop with their names."""
 
 import signal
+import threading
 
 import pytest
 
@@ -19,6 +20,7 @@ from tq.worker.loop import Loop
 )
 def test_a_signal_asks_for_a_stop_under_its_name(monkeypatch, number: int, how: str) -> None:
     monkeypatch.setattr("tq.worker.interrupts._on_terminal", lambda: False)
+    assert threading.current_thread() is threading.main_thread()  # or the signal would end us
     asked: list[tuple[str, str]] = []
     loop = Loop()
     before = signal.getsignal(number)

@@ -53,14 +53,14 @@ def reporter(emitter: Emitter) -> Reporter:
     return Reporter(SimpleNamespace(tasks={}), emitter, lambda: None)  # type: ignore[arg-type]
 
 
-def a_request() -> Request:
+def a_request(**headers: Any) -> Request:
     from tq.wire.message import read_headers
     from tq.wire.serialization import JSON_ONLY
 
-    delivery = make_delivery()
-    headers = read_headers(delivery.message, JSON_ONLY)
+    delivery = make_delivery(**headers)
+    found = read_headers(delivery.message, JSON_ONLY)
     return Request(
-        delivery=delivery, headers=headers, policy=TaskPolicy(name="proj.add"), received=1.0
+        delivery=delivery, headers=found, policy=TaskPolicy(name="proj.add"), received=1.0
     )
 
 
@@ -106,6 +106,15 @@ def test_events_have_celerys_fields_and_lines_its_words(
     assert set(values) - COMMON == celerys_fields(sent)
     assert values["uuid"] == "id-1"
     assert caplog.messages == [line]
+
+
+def test_a_part_of_a_group_tells_so_beside_celerys_fields(
+    reporter: Reporter, emitter: Emitter
+) -> None:
+    reporter.tell([Report("received", a_request(group="g1", group_index=2))])
+    ((_, values),) = emitter.sent
+    assert set(values) - COMMON == celerys_fields("task-received") | {"group_id", "group_index"}
+    assert (values["group_id"], values["group_index"]) == ("g1", 2)
 
 
 @pytest.mark.parametrize(
