@@ -28,7 +28,6 @@ __all__ = ["FORMS", "Dump", "replay"]
 FORMS = ("celery", "line", "jsonl")
 _FLUSH_SECONDS = 0.1  # in a pipe; on a terminal every batch is flushed
 _ANSWER_SECONDS = 1.0
-_CHUNK = 500
 
 
 def _interrupt(*_: object) -> None:
@@ -123,6 +122,7 @@ class Dump:
         self._choice = choice or EventChoice()
         self._stats, self._record, self._bootstrap = stats, record, bootstrap
         self._gaps = 0
+        self._missing = False
         self._receiver = receiver(app)
 
     def run(
@@ -196,10 +196,15 @@ class Dump:
                 output.tick()
 
     def _report_gaps(self, output: _Output) -> None:
-        gaps = list(self._receiver.gaps)
-        for gap in gaps[self._gaps :]:
-            output.gap(gap.start, gap.end, gap.reason)
+        """Tell of gaps that began, and of the one that ended."""
+        gaps = self._receiver.gaps
+        for gap in list(gaps)[self._gaps :]:
+            output.gap(gap.start, None, gap.reason)
+            self._missing = True
         self._gaps = len(gaps)
+        if self._missing and gaps[-1].end is not None:
+            output.gap(gaps[-1].start, gaps[-1].end, gaps[-1].reason)
+            self._missing = False
 
     def _summary(self, printed: int, quiet: bool) -> None:
         receiver = self._receiver
@@ -279,7 +284,9 @@ def _print_recording(
     output.begin()
     while first is not None and not output.over:
         if isinstance(first, GapLine):
-            output.gap(first.start, first.end, "not recorded")
+            output.gap(first.start, None, "not recorded")
+            if first.end is not None:
+                output.gap(first.start, first.end, "not recorded")
         else:
             event = first.event
             uuid = event.get("uuid")

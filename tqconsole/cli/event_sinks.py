@@ -12,13 +12,16 @@ from typing import IO, Any, Protocol
 import click
 
 from tq.monitor.dump import CONNECTION_LOST, CeleryDump, JsonDump, LineDump
-from tqconsole.cli.confirm import plural
 from tqconsole.cli.output import note
 
 __all__ = ["LineSink", "RateSink", "RecordSink", "Sink", "json_lines"]
 
 Event = dict[str, Any]
 
+_HEAD = (
+    "TIME UTC  EVENTS   SENT   RECV  START     OK   FAIL  RETRY REVOKE REJECT   BY"  # per second
+)
+_HEAD_EVERY = 20
 _RATED = ("sent", "received", "started", "succeeded", "failed", "retried", "revoked", "rejected")
 
 
@@ -38,7 +41,7 @@ class Sink(Protocol):
         ...
 
     def gap(self, start: float, end: float | None, reason: str) -> None:
-        """Take note of a time in which events were missed."""
+        """Take note that events are missed, and again with its end when they are received again."""
         ...
 
     def tick(self) -> None:
@@ -61,6 +64,7 @@ class LineSink:
     def __init__(self, form: str, url: str) -> None:
         """Choose the form: `celery`, `line` or `jsonl`; `url` is the broker's, for the header."""
         self._lines: CeleryDump | LineDump | JsonDump
+        self._gap: float | None = None
         if form == "jsonl":
             self._lines = json_lines(url)
         else:
@@ -83,9 +87,12 @@ class LineSink:
             self._lines.learn(uuid, name)
 
     def gap(self, start: float, end: float | None, reason: str) -> None:
-        """Write that the connection was lost."""
+        """Write that the connection was lost, for people at once, for programs with its end."""
         if isinstance(self._lines, JsonDump):
-            self._print([self._lines.gap(start, end)])
+            self._gap = start if end is None else None
+            self._print([self._lines.gap(start, end)] if end is not None else [])
+        elif end is not None:
+            return
         elif isinstance(self._lines, CeleryDump):
             self._print([CONNECTION_LOST])
         else:
@@ -95,7 +102,9 @@ class LineSink:
         """Do nothing: all is written at once."""
 
     def close(self) -> None:
-        """Do nothing: all is written."""
+        """Write that events were missed up to the end, if they were."""
+        if self._gap is not None and isinstance(self._lines, JsonDump):
+            self._print([self._lines.gap(self._gap, None)])
 
     def _print(self, lines: list[str]) -> None:
         if lines:
@@ -114,6 +123,7 @@ class RecordSink:
     def __init__(self, path: str, url: str) -> None:
         """Make the file, which must not be there yet; only its owner may read it."""
         self._path, self._lines = path, json_lines(url)
+        self._gap: float | None = None
         try:
             # Arguments and results are in it: nobody else is to read them.
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -137,8 +147,10 @@ class RecordSink:
         self._lines.learn(uuid, name)
 
     def gap(self, start: float, end: float | None, reason: str) -> None:
-        """Write that events were missed."""
-        self._write([self._lines.gap(start, end)])
+        """Write when events were missed, as soon as the end is known."""
+        self._gap = start if end is None else None
+        if end is not None:
+            self._write([self._lines.gap(start, end)])
 
     def tick(self) -> None:
         """Do nothing: all is written at once."""
@@ -146,6 +158,8 @@ class RecordSink:
     def close(self) -> None:
         """Close the file."""
         try:
+            if self._gap is not None:
+                self._write([self._lines.gap(self._gap, None)])
             self._file.close()
         except OSError as error:
             raise click.ClickException(f"--record: {self._path}: {error.strerror}") from None
@@ -178,6 +192,7 @@ class RateSink:
         self._interval, self._json, self._clock = interval, as_json, monotonic
         self._counts: Counter[str] = Counter()
         self._workers: set[str] = set()
+        self._lines = 0
         self._since = monotonic()
 
     def begin(self) -> None:
@@ -199,7 +214,8 @@ class RateSink:
 
     def gap(self, start: float, end: float | None, reason: str) -> None:
         """Say that figures are too low."""
-        note(f"connection lost, figures are too low: {reason}")
+        if end is None:
+            note(f"connection lost, figures are too low: {reason}")
 
     def tick(self) -> None:
         """Write a line when an interval is over."""
@@ -225,9 +241,15 @@ class RateSink:
             row = {"tq": "rates", "at": at, "seconds": round(seconds, 3), **figures}
             text = json.dumps({**row, "workers": workers}, separators=(",", ":"))
         else:
-            words = [f"{name} {rate:.1f}" for name, rate in rates.items()]
-            shown = "  ".join(words)
-            heard = plural(workers, "worker")
-            text = f"{now:%H:%M:%S}Z  {total:.1f} events/s  {shown}  from {heard}"
+            if self._lines % _HEAD_EVERY == 0 and (not self._lines or sys.stdout.isatty()):
+                sys.stdout.write(_HEAD + "\n")
+            self._lines += 1
+            text = f"{now:%H:%M:%S}Z{_figure(total)}"
+            text += "".join(map(_figure, rates.values())) + f"{workers:>5}"
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
+
+
+def _figure(rate: float) -> str:
+    """Write a rate in seven places."""
+    return f"{rate:7.1f}" if rate < 10_000 else f"{rate:7.0f}"

@@ -1,7 +1,9 @@
 """What workers say they hold: the tasks that began before anybody listened."""
 
+import time
 from typing import TYPE_CHECKING, Any
 
+from tq.errors import BrokerError
 from tq.monitor import ClusterState, TaskDetail, TaskInfo
 from tq.saferepr import saferepr
 
@@ -10,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Held"]
 
+_LATE = 5.0  # seconds after the timeout in which answers are still taken
 _STATES = {"active": "STARTED", "reserved": "RECEIVED", "scheduled": "RECEIVED"}
 
 
@@ -30,6 +33,7 @@ class Held:
         self.tasks: dict[str, TaskInfo] = {}
         self.workers: set[str] = set()
         self._calls = [(name, control.start(name, timeout=timeout)) for name in _STATES]
+        self._listen_until = time.monotonic() + timeout + _LATE
 
     @property
     def done(self) -> bool:
@@ -37,12 +41,20 @@ class Held:
         return all(call.done for _, call in self._calls)
 
     def poll(self, now: float) -> set[str]:
-        """Take in what has arrived, at a wall timestamp; returns the workers that answered."""
+        """Take in what has arrived, at a wall timestamp; returns the workers that answered.
+
+        A lost connection takes the answers along: events go on, and tell what happens from then.
+        """
         answered = set()
-        for command, call in self._calls:
-            for reply in call.poll():
-                answered.add(reply.node)
-                self._take(command, reply.node, reply.value, now)
+        try:
+            for command, call in self._calls:
+                for reply in call.poll():
+                    answered.add(reply.node)
+                    self._take(command, reply.node, reply.value, now)
+        except BrokerError:
+            self._calls = []
+        if time.monotonic() > self._listen_until:
+            self._calls = []  # asking costs round trips
         self.workers |= answered
         return answered
 

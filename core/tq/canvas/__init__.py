@@ -1,7 +1,7 @@
 """Signatures and how they combine: chains, groups, chords, maps and chunks."""
 
 from tq.canvas.body import counted_ends, dispatch_body, fail_body
-from tq.canvas.chain import _chain, chain
+from tq.canvas.chain import _chain, chain, linked
 from tq.canvas.chord import chord
 from tq.canvas.chunks import chunks, xmap, xstarmap
 from tq.canvas.group import group
@@ -21,6 +21,7 @@ __all__ = [
     "dispatch_body",
     "fail_body",
     "group",
+    "linked",
     "maybe_signature",
     "set_default_sender",
     "signature",

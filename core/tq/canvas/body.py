@@ -208,7 +208,8 @@ def _publisher(sender: Sender) -> ErrbackCaller:
 def counted_ends(step: Mapping[str, Any]) -> Iterator[CountedEnd]:
     """Yield the parts that a chord around `step` counts for it.
 
-    A chain counts by its last step, a chord by its body, a group by its members.
+    A chain counts by its last step, a chord by its body, a group by its members; a step of a
+    chain that protocol 1 linked together, by what is linked to it.
 
     Args:
         step: A frozen signature, or its dictionary.
@@ -227,6 +228,9 @@ def counted_ends(step: Mapping[str, Any]) -> Iterator[CountedEnd]:
     elif options.get("chord") and options.get("group_id"):
         place = options.get("group_index")
         yield options.get("task_id") or "", options["group_id"], options["chord"], place
+    else:
+        for link in as_list(options.get("link")):
+            yield from counted_ends(link)
 
 
 def _fail_around(

@@ -407,6 +407,19 @@ def _split_body(step: Any) -> list[Any]:
     return [copy, *rest[1:]]
 
 
+def linked(rest: Iterable[Mapping[str, Any]]) -> Signature:
+    """Return the remaining steps of a chain linked together: protocol 1 has no field for them.
+
+    Args:
+        rest: The steps, one at least and the last first, as `embed.chain` has them.
+    """
+    following, *before = [as_signature(step).clone() for step in rest]
+    for step in before:
+        step.link(following)
+        following = step
+    return following
+
+
 def strip_header_links(sig: Any) -> None:
     """Take the body off the parts of chords that are still to be started.
 

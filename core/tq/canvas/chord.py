@@ -178,14 +178,17 @@ class chord(Signature):
         header_options = {k: v for k, v in merged.items() if k not in ("chain", "chord")}
         header_options.pop("group_id", None)
         header_options.pop("group_index", None)
+        header_result: Any = GroupResult(group_id, [], app=self.app)
         if header.tasks:
             header_options.update(delay, task_id=group_id, chord=body, add_to_parent=add_to_parent)
             header_result = header.plan(
                 plan, front, {**self["kwargs"]["kwargs"], **named}, header_options, as_header=True
             )
-        else:
-            header_result = GroupResult(group_id, [], app=self.app)
-            body.plan(plan, ([],), {}, {**delay, "add_to_parent": add_to_parent})
+        if not plan.sizes.get(group_id):
+            # No part will end: there is none, or only empty groups.
+            plan.sizes.pop(group_id, None)
+            values: list[Any] = [[] for _ in header_result.results]
+            body.plan(plan, (values,), {}, {**delay, "add_to_parent": add_to_parent})
         _set_first_parent(body_result, header_result)
         return body_result
 

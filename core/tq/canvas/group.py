@@ -136,7 +136,7 @@ class group(Signature):
         app = self.app
         chord = None
         passed = {**merged, "add_to_parent": False}
-        for index, member in enumerate(self.parts()) if as_header else self.unrolled():
+        for index, member in enumerate(self.flattened()) if as_header else self.unrolled():
             chord = body if body is not None else member.options.get("chord")
             if chord is not None:
                 passed["chord"] = chord
@@ -194,7 +194,7 @@ class group(Signature):
             elif not _is_empty_chain(member):
                 yield index, member
 
-    def parts(self) -> Iterator[Any]:
+    def flattened(self) -> Iterator[Any]:
         """Yield the members as a header has them, nested groups flattened.
 
         The members of a nested group come out in reverse: `[group(a, b), c]` is b, a, c. It is
@@ -242,7 +242,7 @@ class group(Signature):
         parent_id: str | None = None,
     ) -> list[Any]:
         """Flatten nested groups in place, and freeze the members; returns their results."""
-        members = [part.clone() for part in self.parts()]
+        members = [part.clone() for part in self.flattened()]
         self.tasks = members
         return [
             member.freeze(

@@ -29,6 +29,11 @@ def test_parts_come_to_the_body_in_the_order_of_the_header(fleet: Fleet, t):
         pytest.param(lambda t: group(t.add.s(1, 2)) | t.xsum.s(), 3, id="group of one, then"),
         pytest.param(lambda t: group([t.add.s(5, 6)]) | t.identity.s(), [11], id="list of one"),
         pytest.param(lambda t: chord([], t.identity.s()), [], id="empty header"),
+        pytest.param(
+            lambda t: t.identity.si(1) | chord([group([]), group([])], t.identity.s()),
+            [],
+            id="header of empty groups",
+        ),
         pytest.param(lambda t: chord(t.add.s(2, 3), t.xsum.s()), 5, id="header is a task"),
         pytest.param(
             lambda t: chord(group(t.add.s(1, 2), t.add.s(3, 4)), t.xsum.s()), 10, id="group"
@@ -255,10 +260,11 @@ def test_long_generators_of_every_kind_of_part(t):
             yield t.identity.si(1) | t.identity.s()
             if i % 90 == 0:
                 yield group(t.identity.si(1), t.identity.si(1))
+                yield chain(t.identity.si(1), group(t.identity.s(), t.identity.s()))
                 yield chord([t.identity.si(1), t.identity.si(1)], t.xsum.s())
 
     made = chord(parts(), t.xsum.s())
-    assert made.delay().get(timeout=TIMEOUT) == 900 + 900 + 20 + 20
+    assert made.delay().get(timeout=TIMEOUT) == 900 + 900 + 3 * 20
 
 
 # -- growing ---------------------------------------------------------------------------------------

@@ -1,7 +1,10 @@
-"""Canvases of clients that write protocol 1: steps are linked, since it has no field for a chain."""
+"""Canvases in protocol 1: steps are linked, since it has no field for a chain."""
+
+from collections.abc import Iterator
 
 import pytest
 
+from tests.integration.canvas.conftest import start
 from tests.integration.canvas.test_mixed_fleets import CASES, tq_kit
 from tests.support.fleet import TIMEOUT, Fleet
 
@@ -34,12 +37,27 @@ def test_chain_fails_where_a_step_fails(fleet: Fleet, kit):
     assert fleet.counted(key) == 1
 
 
-def test_failing_part_fails_the_body(fleet: Fleet, kit):
+@pytest.mark.parametrize("place", ["first", "amid", "last"])
+def test_failing_part_fails_the_body(fleet: Fleet, kit, place):
     key = fleet.key()
-    made = kit.chord([kit.identity.si(1) | kit.fail.si(), kit.identity.si(2)], kit.echo.s(key=key))
+    steps = [kit.identity.si(1), kit.identity.si(1), kit.identity.si(1)]
+    steps[["first", "amid", "last"].index(place)] = kit.fail.si()
+    made = kit.chord([kit.chain(*steps), kit.identity.si(2)], kit.echo.s(key=key))
     made.link_error(kit.count.si(key))
     with pytest.raises(Exception, match="boom"):
         made.apply_async().get(timeout=TIMEOUT)
     fleet.settle()
     assert fleet.echoed(key) == []
     assert fleet.counted(key) == 1
+
+
+@pytest.fixture(scope="module")
+def writing_1() -> Iterator[Fleet]:
+    """A worker that writes protocol 1; what it gets from the client is protocol 2."""
+    yield from start("threads", PEER_PROTOCOL="1")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_worker_that_writes_protocol_1_goes_on(writing_1: Fleet, name):
+    build, expected = CASES[name]
+    assert build(tq_kit(writing_1)).apply_async().get(timeout=TIMEOUT) == expected

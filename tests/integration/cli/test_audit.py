@@ -5,6 +5,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.support.waiting import eventually
 
@@ -83,9 +84,18 @@ def test_a_resend_has_the_new_id(audited, tq):
     assert uuid.UUID(new)
 
 
+def test_dead_letters_that_were_dropped_are_named(audited, server):
+    with redis.Redis.from_url(server.url) as client:
+        client.lpush("tq:dead", b'{"reason":"why","queue":"q","timestamp":1,"size":1}\nx')
+    sent, answered = audited("dead", "drop", "--reason", "why", "-y")
+    assert sent["command"] == "tq dead drop --reason=why"
+    assert (sent["method"], sent["arguments"]["count"]) == ("dead drop", 1)
+    assert answered["replies"][0]["text"].startswith("dropped 1 of 1 dead letter")
+
+
 def test_secrets_of_a_command_are_masked(audited):
     sent, _ = audited("control", "shout", "text=x", "password=hunter2")
-    assert "hunter2" not in sent["command"]
+    assert "hunter2" not in json.dumps(sent)
 
 
 def test_a_file_that_cannot_be_written_stops_nobody(tq, tmp_path):

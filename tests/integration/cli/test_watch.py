@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from tests.support.processes import BIN, Process
+from tests.support.services import redis_server
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(90), pytest.mark.xdist_group("cli")]
@@ -85,6 +86,19 @@ def test_an_interrupt_tells_how_far_it_got(server, worker):
         watching.signal(signal.SIGINT)
         assert watching.process.wait(20) == 130
         assert "Traceback" not in watching.output()
+
+
+def test_a_gate_that_missed_events_does_not_say_that_all_was_well():
+    with redis_server(tcp=True) as broker:
+        argv = ["watch", "--fail-if", "count() > 0", "--for", "8s", "-v"]
+        with Process([str(BIN / "tq"), "-b", broker.url, *argv], broker.url) as watching:
+            watching.wait_for("watching")
+            broker.kill()
+            broker.start()
+            assert watching.process.wait(40) == 69
+            output = watching.output()
+    assert "nobody knows whether it was so" in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,21 @@ def test_links_of_a_part_leave_the_signature_it_was_made_of_alone(s):
     assert given == s("a")
 
 
+@pytest.mark.parametrize(
+    ("header", "values"),
+    [
+        (list, []),
+        (lambda: [group([])], []),
+        (lambda: [group([]), group([group([])])], []),
+        (lambda: [chain(group([]), immutable=True)], [[]]),
+    ],
+)
+def test_body_starts_where_the_header_has_nothing_to_run(app, s, header, values):
+    chord(header(), s("sum"), app=app).apply_async()
+    assert [(call[0], call[1]) for call in app.calls] == [("tasks.sum", (values,))]
+    assert app.backend._chords == {}
+
+
 def test_immutable_signature_ignores_arguments(app, s):
     s("add", 2).set(immutable=True).apply_async((1,))
     assert app.calls[0][1] == (2,)

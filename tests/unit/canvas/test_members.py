@@ -10,8 +10,15 @@ import pytest
 from tq.canvas import chain, chord, group
 from tq.canvas import members as members_module
 from tq.canvas.members import FIRST, Members, members_of
+from tq.canvas.plan import BATCH
 
 LONG = FIRST + 5
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch) -> None:
+    """Only the number of members counts, however slow the machine is."""
+    monkeypatch.setattr(members_module, "FIRST_SECONDS", 3600.0)
 
 
 @pytest.fixture
@@ -60,6 +67,18 @@ def test_tail_of_a_long_generator_is_made_while_the_group_is_sent(app, count):
     made.apply_async()
     assert len(app.calls) == 2 * LONG
     assert len(count.made) == LONG
+
+
+@pytest.mark.parametrize("kind", ["list", "generator"])
+def test_long_groups_are_sent_in_batches(app, s, kind):
+    sizes = []
+    publish = app.send_many
+    app.send_many = lambda calls: sizes.append(len(calls)) or publish(calls)
+    given = (s("add", i) for i in range(4 * BATCH))
+    chord([*given] if kind == "list" else given, s("sum")).apply_async()
+    assert len(sizes) >= 4
+    assert max(sizes) <= BATCH
+    assert len(app.calls) == 4 * BATCH
 
 
 def test_size_of_a_chord_is_written_before_its_last_part_is_sent(app, s, count):
