@@ -46,7 +46,8 @@ def time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is spread over several frames on a busy machine is done in one."""
     for name in ("screens.flows._SLICE", "screens.flow_detail._SLICE", "model.events._SLICE"):
         monkeypatch.setattr(f"tqconsole.tui.{name}", 60.0)
-    monkeypatch.setattr("tqconsole.tui.screens.flow_detail._SHARE", 0.0)
+    for name in ("flows", "flow_detail"):
+        monkeypatch.setattr(f"tqconsole.tui.screens.{name}._SHARE", 0.0)
 
 
 _TURNS = 30  # of the event loop; a key passes through at most three queues

@@ -181,6 +181,24 @@ def test_a_result_that_cannot_be_read_hides_no_other(
     lookups.stop(time.monotonic() + 10)
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_results_are_looked_for_at_the_first_of_several_brokers(
+    server: RedisServer, make_app: Callable[..., TQ], several: bool
+) -> None:
+    urls = [server.url, "redis://127.0.0.1:1/0"]
+    app = make_app("console")
+    app.conf.broker_url = urls if several else ";".join(urls)
+    lookups = Lookups(app)
+    lookups.read_lineage(["none"], [])
+
+    def read() -> bool:
+        lookups.drain()
+        return "none" in lookups.lineage.tasks
+
+    eventually(read, within=60)
+    lookups.stop(time.monotonic() + 10)
+
+
 def test_without_a_backend_it_is_said_what_to_give(make_app: Callable[..., TQ]) -> None:
     lookups = Lookups(make_app("console", broker="memory://"))
     lookups.read_lineage(["a"], [])

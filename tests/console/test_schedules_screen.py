@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.console.synthetic import START, SyntheticSource
+from tq.saferepr import safe_text
 from tqconsole.tui.config import ConsoleConfig
 from tqconsole.tui.model.schedule_book import (
     BeatEntry,
@@ -172,7 +173,8 @@ async def test_times_can_be_shown_as_times_of_the_day(console) -> None:
         ({"as_of": 0.0, "entries": (), "planned": ()}, "asking"),
         ({"entries": (), "leader": None}, "start with -A yourapp or --config MODULE"),
         ({"entries": (), "entries_error": "ImportError: no"}, "cannot be read: ImportError: no"),
-        ({"leader": None}, "NO BEAT RUNS"),
+        ({"leader": None}, "no tq beat runs; a Celery beat tells nobody"),
+        ({"leader": None}, "~in 7s"),
         ({"entries": scheduled().schedules.entries[1:]}, "sent by node1:4182"),
         ({"entries": scheduled().schedules.entries[1:], "leader": ""}, "is not known"),
         ({"planned_error": "the broker does not answer"}, "the broker does not answer"),
@@ -202,6 +204,24 @@ async def test_nothing_waits_says_who_was_asked(
     async with console(source, screen="schedules") as c:
         assert "nothing waits for its time" in c.text()
         assert words in c.text()
+
+
+async def test_no_beat_on_a_cluster_of_tq_is_an_alarm(console) -> None:
+    source = scheduled()
+    source.schedules = replace(source.schedules, leader=None)
+    source.event("worker-heartbeat", hostname="w1@node1", sw_ident="tq", sw_ver="1", freq=2.0)
+    async with console(source, screen="schedules") as c:
+        assert "NO tq BEAT RUNS" in c.text()
+
+
+async def test_what_a_celery_beat_sends_is_seen_in_the_events(console) -> None:
+    source = scheduled()
+    entry = BeatEntry("tick", "reports.tick", "every 10 seconds", START + 7, None, 0)
+    source.schedules = replace(source.schedules, leader=None, entries=(entry,))
+    async with console(source, screen="schedules", size=(120, 36)) as c:
+        line = next(line for line in c.lines() if "every 10 seconds" in line)
+        assert "seen 3s" in line
+        assert "✔ SUCCESS" in line
 
 
 async def test_not_connected_is_said(console) -> None:
@@ -268,7 +288,7 @@ JSON = st.recursive(
 @given(JSON)
 def test_an_answer_of_any_shape_is_read_or_left_out(reply: Any) -> None:
     for item in read_scheduled("w1@node1", reply):
-        assert item.id.isprintable()
+        assert item.id == safe_text(item.id)
         assert item.holder == "w1@node1"
 
 

@@ -50,11 +50,6 @@ def check(snap, source: SyntheticSource, size: tuple[int, int], drive: Drive, **
     assert snap(app, terminal_size=size, run_before=drive)
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_tasks(snap_compare, size: tuple[int, int]) -> None:
-    check(snap_compare, demo_cluster(120), size, keys("j", "j", "j"))
-
-
 @pytest.mark.parametrize("size", SMALL)
 def test_tasks_paused_filtered_marked(snap_compare, size: tuple[int, int]) -> None:
     source = demo_cluster(400)
@@ -64,11 +59,6 @@ def test_tasks_paused_filtered_marked(snap_compare, size: tuple[int, int]) -> No
 
     typed = ("slash", *"state", "colon", *"failure", "comma", *"retry", "enter")
     check(snap_compare, source, size, keys(*typed, "j", "space", "space", "p", then=arrive))
-
-
-@pytest.mark.parametrize("size", SMALL)
-def test_workers(snap_compare, size: tuple[int, int]) -> None:
-    check(snap_compare, demo_cluster(120), size, keys("3", "j"))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -136,38 +126,12 @@ def test_cut_off(snap_compare) -> None:
     check(snap_compare, source, (80, 24), keys(then=cut))
 
 
-def test_control_log(snap_compare) -> None:
-    source = demo_cluster(40)
-
-    def sent(app: ConsoleApp) -> None:
-        for node in ("w1@node1", "w2@node1"):
-            ping = source.send("ping", {}, [node])
-            source.answer(ping, node, "pong")
-
-    check(snap_compare, source, (80, 24), keys("9", then=sent))
-
-
 def test_help(snap_compare) -> None:
     check(snap_compare, demo_cluster(10), (100, 60), keys("question_mark"))
 
 
-def test_small(snap_compare) -> None:
-    check(snap_compare, demo_cluster(40), (40, 10), keys("j"))
-
-
-def test_ascii(snap_compare) -> None:
-    check(
-        snap_compare, demo_cluster(40), (80, 24), keys("j"), config=ConsoleConfig(ascii_only=True)
-    )
-
-
 def test_light(snap_compare) -> None:
     check(snap_compare, demo_cluster(40), (80, 24), keys("j"), config=ConsoleConfig(theme="light"))
-
-
-def test_no_colour(snap_compare, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    check(snap_compare, demo_cluster(40), (80, 24), keys("j"))
 
 
 def test_production_is_red(snap_compare) -> None:
@@ -205,25 +169,3 @@ def watched(source: SyntheticSource) -> Callable[[ConsoleApp], None]:
             app.frame()
 
     return watch
-
-
-@pytest.mark.parametrize("size", [(80, 24), (120, 36), (160, 48), (40, 10)])
-def test_overview(snap_compare, size: tuple[int, int]) -> None:
-    source = busy_cluster()
-    check(snap_compare, source, size, keys("j", then=watched(source)), screen="overview")
-
-
-def test_overview_in_ascii(snap_compare) -> None:
-    source = busy_cluster()
-    config = ConsoleConfig(ascii_only=True)
-    drive = keys("j", then=watched(source))
-    check(snap_compare, source, (80, 24), drive, screen="overview", config=config)
-
-
-@pytest.mark.parametrize("size", SMALL)
-def test_failures(snap_compare, size: tuple[int, int]) -> None:
-    check(snap_compare, demo_cluster(200), size, keys("j"), screen="failures")
-
-
-def test_worker_detail(snap_compare) -> None:
-    check(snap_compare, demo_cluster(120), (80, 24), keys("j", "enter"), screen="workers")

@@ -157,9 +157,9 @@ async def test_workers_of_one_host_or_deployment_are_folded(console) -> None:
     async with console(source, screen="workers", size=(120, 30)) as c:
         await c.press("f")
         text = c.text()
-        assert "web  3 workers" in text
+        assert "web (3)" in text
         assert "6/12" in text
-        assert "node1  2 workers" in text
+        assert "node1 (2)" in text
         assert "w1@node1" not in text
         assert "w4@node3" in text  # alone on its host
         c.screen.choose("crew web")

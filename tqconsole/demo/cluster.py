@@ -1,4 +1,4 @@
-"""Two workers and a load in processes of their own, for the demo and the screenshots."""
+"""Two workers, a beat and a load in processes of their own, for the demo and the screenshots."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ Processes = list["subprocess.Popen[bytes]"]
 
 @contextmanager
 def running(app: "TQ") -> Iterator[None]:
-    """Run two workers and the load on the application's broker, and take them down again.
+    """Run two workers, a beat and the load on the application's broker, and take them down again.
 
     Raises:
         TQError: A worker did not come up; the message holds the end of its log.
@@ -45,6 +45,8 @@ def running(app: "TQ") -> Iterator[None]:
                 argv += ["-Q", ",".join(_QUEUES), *options]
                 processes.append(_start(argv, app, _log(folder, number)))
             _wait_ready(app, processes, folder)
+            beat = ["tqconsole", "beat", "-A", APP, "-s", str(folder / "beat.json")]
+            processes.append(_start(beat, app, folder / "beat.log"))
             processes.append(_start(["tqconsole.demo.load"], app, folder / "load.log"))
             yield
         finally:

@@ -5,8 +5,9 @@ import math
 import random
 import time
 
+from tq import chord
 from tq.errors import BrokerError
-from tqconsole.demo.tasks import app, build_report, charge, index, resize, send_mail
+from tqconsole.demo.tasks import app, build_report, charge, index, publish, resize, send_mail
 
 __all__ = ["main", "one_second"]
 
@@ -35,10 +36,18 @@ def one_second(second: int, rate: float) -> int:
             signatures.append(resize.s(f"/img/{number}.jpg", _dice.choice((320, 640, 1280))))
     if second % 7 == 0:
         signatures.append(build_report.s(2026, _dice.randint(1, 12)))
+    if second % 4 == 0:
+        _send_gallery(_dice.randint(3, 9))
     if second % 5 == 0:
         signatures.append(send_mail.s("later@example.com", "digest").set(countdown=30))
     app.send_many(signatures)
     return len(signatures)
+
+
+def _send_gallery(images: int) -> None:
+    """Send a chord: the gallery is published when all its images are resized."""
+    header = [resize.s(f"/gallery/{number}.jpg", 1280) for number in range(images)]
+    chord(header, app=app)(publish.s())
 
 
 def main(rate: float = 25.0) -> None:

@@ -4,6 +4,7 @@ import random
 import time
 
 from tq import TQ, Task
+from tq.schedules import crontab
 
 __all__ = ["app"]
 
@@ -15,6 +16,14 @@ app.conf.update(
     worker_send_task_events=True,
     result_extended=True,
     result_expires=3600,
+    beat_schedule={
+        "digest": {"task": "mail.send", "schedule": 15.0, "args": ("all@example.com", "digest")},
+        "monthly report": {
+            "task": "reports.build",
+            "schedule": crontab(day_of_month="1", hour="3", minute="0"),
+            "args": (2026, 12),
+        },
+    },
 )
 
 _dice = random.Random()
@@ -50,6 +59,12 @@ def resize(path: str, width: int) -> str:
     if _dice.random() < 0.04:
         raise ValueError(f"{path}: not an image")
     return f"{path}@{width}"
+
+
+@app.task(name="gallery.publish")
+def publish(images: list[str]) -> int:
+    """Publish a gallery, once all its images are resized: the body of a chord."""
+    return len(images)
 
 
 @app.task(name="search.index")

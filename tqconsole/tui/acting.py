@@ -1,6 +1,5 @@
 """The application's acting side: what is sent, asked first, refused, and written down."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -110,4 +109,3 @@ class Acting(App[int]):
         self.open_replies(sent)
         if self.audit.error is not None:
             self.report(self.audit.error, "error")
-

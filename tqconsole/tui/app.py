@@ -2,21 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.screen import Screen
 
-from tq.errors import TQError
+from tqconsole.tui.acting import Acting
 from tqconsole.tui.actions import SCREENS, available
-from tqconsole.tui.audit import Audit
 from tqconsole.tui.commands import CommandError, parse_command
 from tqconsole.tui.config import ConsoleConfig
-from tqconsole.tui.model.acts import control_act, is_protected
-from tqconsole.tui.model.equivalents import control_line
-from tqconsole.tui.model.format import duration, glyphs
+from tqconsole.tui.model.format import glyphs
 from tqconsole.tui.model.insight import Insight
 from tqconsole.tui.model.sent import SentCommand
 from tqconsole.tui.screens.base import ConsoleScreen, ListScreen
@@ -27,6 +24,7 @@ from tqconsole.tui.screens.flow_detail import FlowScreen
 from tqconsole.tui.screens.flows import FlowsScreen
 from tqconsole.tui.screens.help import HelpScreen
 from tqconsole.tui.screens.overview import OverviewScreen
+from tqconsole.tui.screens.palette import ActionPalette
 from tqconsole.tui.screens.queue_detail import QueueScreen
 from tqconsole.tui.screens.queues import QueuesScreen
 from tqconsole.tui.screens.replies import RepliesScreen
@@ -36,7 +34,7 @@ from tqconsole.tui.screens.task_detail import TaskScreen
 from tqconsole.tui.screens.tasks import TasksScreen
 from tqconsole.tui.screens.worker_detail import WorkerScreen
 from tqconsole.tui.screens.workers import WorkersScreen
-from tqconsole.tui.source import READS, Source
+from tqconsole.tui.source import Source
 from tqconsole.tui.themes import DARK, LIGHT, THEMES, context_colour, make_palette
 from tqconsole.tui.widgets.paint import Palette
 from tqconsole.tui.widgets.prompt import Typing
@@ -51,9 +49,7 @@ class ConsoleApp(Acting):
     """Shows a `Source`. Owned by the event loop.
 
     Attributes:
-        now: Wall timestamp of the frame of the moment.
         insight: What is worth knowing beyond single tasks.
-        audit: The file of what was sent.
         paused: Whether the views stand still.
         times: How moments are shown: `age`, `local` or `utc`.
         frame_cost: Seconds that the last frame's model work took.
@@ -72,16 +68,12 @@ class ConsoleApp(Acting):
         ticking: bool = True,
     ) -> None:
         """Show `source`; `clock` tells the wall time and `ticking` is switched off by tests."""
-        super().__init__()
-        self.source = source
-        self.config = config or ConsoleConfig()
+        super().__init__(source, config or ConsoleConfig(), clock)
         self.symbols = glyphs(self.config.ascii_only)
         self.insight = Insight()
-        self.audit = Audit()
         self.animation_level = "none"
         self._clock = clock
         self._ticking = ticking
-        self.now: float = clock()
         self.paused = False
         self.times = "age"
         self.frame_cost = 0.0
@@ -227,6 +219,11 @@ class ConsoleApp(Acting):
         """Open the palette."""
         self.action_command_palette()
 
+    def action_command_palette(self) -> None:
+        """Open the palette, which textual's own key for it calls too."""
+        if not isinstance(self.screen, ActionPalette):
+            self.push_screen(ActionPalette())
+
     def do_help(self) -> None:
         """Show the keys of the screen of the moment."""
         screen = self.screen
@@ -240,7 +237,7 @@ class ConsoleApp(Acting):
         if task is not None:
             self.push_screen(FlowScreen(self, task.uuid, task.uuid))
         else:
-            self._say("no task chosen: j or a click chooses one")
+            self.report("no task chosen: j or a click chooses one")
 
     def do_theme(self) -> None:
         """Switch between the dark and the light theme."""
@@ -255,7 +252,7 @@ class ConsoleApp(Acting):
     def do_refresh(self) -> None:
         """Ask workers and broker again now."""
         self.source.refresh()
-        self._say("asked workers and broker again", "muted")
+        self.report("asked workers and broker again", "muted")
 
     def do_screenshot(self) -> None:
         """Write the screen to a file in the working directory."""
@@ -263,9 +260,9 @@ class ConsoleApp(Acting):
         try:
             path.write_text(self.export_screenshot(title="tq"), encoding="utf-8")
         except OSError as error:
-            self._say(f"not written: {error}", "error")
+            self.report(f"not written: {error}", "error")
         else:
-            self._say(f"written to {path}", "success")
+            self.report(f"written to {path}", "success")
 
     def do_times(self) -> None:
         """Show ages, then times of the day here, then in UTC."""
@@ -275,7 +272,7 @@ class ConsoleApp(Acting):
         screen = self.screen
         if isinstance(screen, ConsoleScreen):
             screen.tick()
-        self._say(f"times are shown as {words[self.times]}", "muted")
+        self.report(f"times are shown as {words[self.times]}", "muted")
 
     def do_prompt(self) -> None:
         """Let the user type a command."""
@@ -295,7 +292,7 @@ class ConsoleApp(Acting):
         try:
             command = parse_command(text, self.source.read_only)
         except CommandError as error:
-            self._say(str(error), "error")
+            self.report(str(error), "error")
             return
         if command.screen is not None:
             self.show_screen(command.screen)
@@ -306,7 +303,7 @@ class ConsoleApp(Acting):
         elif command.unlock is not None:
             self.unlock(*command.unlock)
         elif command.action is not None and not self.perform(command.action.name):
-            self._say(f"{command.action.name} is not for this screen")
+            self.report(f"{command.action.name} is not for this screen")
 
     def _filter(self, screen: str, text: str) -> None:
         shown = self._screens[screen]
@@ -321,11 +318,6 @@ class ConsoleApp(Acting):
             widget = screen.main()
             if widget is not None:
                 widget.focus()
-
-    def _say(self, text: str, style: str = "warning") -> None:
-        screen = self.screen
-        if isinstance(screen, ConsoleScreen):
-            screen.say(text, style)
 
     # Going
 
@@ -416,13 +408,11 @@ class ConsoleApp(Acting):
         tasks.rows.sort, tasks.rows.reverse = sort, reverse
         self.show_tasks(filter_text)
 
-    # Acting
-
     def copy_text(self, text: str, what: str) -> None:
         """Give a text to the terminal's clipboard."""
         if self.config.clipboard:
             self.copy_to_clipboard(text)
-        self._say(f"{what} copied: {text}", "success")
+        self.report(f"{what} copied: {text}", "success")
 
     def open_number(self, number: str) -> bool:
         """Go to the screen with this number."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tqconsole.tui.model.masking import masked
+from tqconsole.tui.model.masking import MASK, masked
 from tqconsole.tui.model.sent import SentCommand
 
 __all__ = ["Audit", "audit_path"]
@@ -41,7 +41,7 @@ class Audit:
 
     def sent(self, context: str, sent: SentCommand) -> None:
         """Write that a command was sent, and to whom."""
-        arguments, ids = _without_many_ids(sent.arguments)
+        arguments, ids = _without_many_ids(_without_secrets(sent.arguments))
         self._write(
             context,
             {
@@ -121,6 +121,15 @@ class Audit:
             self.error = f"audit file {path}: {error}"
         else:
             self.error = None
+
+
+def _without_secrets(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Mask the values of secret names, which a project's own command may have."""
+    names = {name: f"{name}=x" for name in arguments}
+    return {
+        name: value if masked(names[name]) == names[name] else MASK
+        for name, value in arguments.items()
+    }
 
 
 def _without_many_ids(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

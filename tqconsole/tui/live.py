@@ -42,6 +42,7 @@ _RETRY = 1.0
 _STOP_WITHIN = 3.0
 _LOST_STILL_ASKED = 300.0  # seconds for which a lost worker is still listed as silent
 _COMMANDS_KEPT = 200
+_IDS_A_SECOND = 5_000  # of a command that goes out in parts
 
 
 class LiveSource:
@@ -315,6 +316,9 @@ class LiveSource:
         if self._commander is None:
             raise BrokerConnectionError(f"not connected to {self.url}; nothing was sent")
         wait = timeout if timeout is not None else self._patience()
+        ids = arguments.get("task_id")
+        if timeout is None and isinstance(ids, list):
+            wait += round(len(ids) / _IDS_A_SECOND, 1)
         sent = self._note(
             method=method,
             arguments=dict(arguments),

@@ -147,7 +147,7 @@ class Lookups:
             if not app.conf.result_backend:
                 if app.broker.driver != "redis":
                     return None, "no result backend is known: give --result-backend URL, or -A"
-                url = app.conf.broker_url or app.broker.url
+                url = _broker_url(app)
                 app = TQ("console results", broker=url, backend=url, set_as_current=False)
                 self._beside = app
             self._backend = app.backend
@@ -227,6 +227,15 @@ class Lookups:
             for row in found.rows
         )
         return tuple(rows), found.leader, None
+
+
+def _broker_url(app: "TQ") -> str:
+    """Return the URL of the broker, of several the first; a private server's is its socket."""
+    given = app.conf.broker_url
+    first = given if isinstance(given, str) or given is None else next(iter(given), None)
+    url = (first or "").partition(";")[0]
+    private = not url or url.startswith(("embedded:", "tq:"))
+    return str(app.broker.url) if private else url
 
 
 def _lineages(backend: Any, tasks: list[str]) -> dict[str, Lineage]:

@@ -1,5 +1,6 @@
 """Runs the application in the terminal, and gives the terminal back whatever happens."""
 
+import contextlib
 import os
 import select
 import signal
@@ -10,6 +11,9 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any, TextIO
+
+from textual.drivers.linux_driver import LinuxDriver
 
 from tqconsole.tui.app import ConsoleApp
 from tqconsole.tui.config import ConsoleConfig
@@ -23,7 +27,48 @@ _SIGNALS = tuple(
     if (number := getattr(signal, name, None)) is not None
 )  # fmt: skip
 
+_WRITE_WITHIN = 5.0  # seconds in which the last frames must be written
 _LOOK = 1.0  # seconds until the watching thread notices that the console has ended
+
+
+class Driver(LinuxDriver):
+    """Textual's driver, which goes on when the terminal is gone.
+
+    Its thread that writes ends with the first write that fails; from the thirtieth frame on whoever
+    draws then waits for it without end, and so does leaving.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Write to the terminal as long as there is one; arguments are textual's."""
+        super().__init__(*args, **kwargs)
+        self._file: Any = _Screen(self._file)
+
+    def close(self) -> None:
+        """End the thread that writes, without waiting for it for ever."""
+        writer, self._writer_thread = self._writer_thread, None
+        if writer is not None:
+            stopping = threading.Thread(target=writer.stop, name="terminal end", daemon=True)
+            stopping.start()
+            stopping.join(_WRITE_WITHIN)
+        super().close()
+
+
+class _Screen:
+    """A terminal's file; what is written after the terminal went away is lost in silence."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def run_console(source: Source, config: ConsoleConfig) -> int:
@@ -33,6 +78,7 @@ def run_console(source: Source, config: ConsoleConfig) -> int:
     and INT leave with 128 plus their number; so does a terminal that is gone, as if by HUP.
     """
     app = ConsoleApp(source, config)
+    app.driver_class = Driver
     caught: list[int] = []
 
     def leave(number: int, frame: FrameType | None) -> None:

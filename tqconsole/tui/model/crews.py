@@ -105,6 +105,11 @@ class CrewRows(WorkerRows):
             self.symbols.ellipsis,
         )
 
+    def longest_name(self) -> int:
+        """Return the cells that the longest name takes."""
+        crews = (len(_title(row)) + 2 for row in self._shown if isinstance(row, Crew))
+        return max((super().longest_name(), *crews))
+
     def _crew_cells(self, crew: Crew) -> dict[str, Cell]:
         """Add up the figures of a crew; its state is that of the worst of them."""
         workers, now = crew.workers, self.now
@@ -122,7 +127,7 @@ class CrewRows(WorkerRows):
         beat = heartbeat_age(max(beats)) if beats else "-"
         return {
             "status": status_cell(worst, self.symbols),
-            "name": Cell(f"{mark} {crew.name}  {len(workers)} workers", "name"),
+            "name": Cell(f"{mark} {_title(crew)}", "name"),
             "busy": Cell(busy),
             "rate": Cell(rate(sum(w.rates.rate(now, RATE_WINDOW) for w in here))),
             "failed": Cell(short_count(failed), "error" if failed else "muted"),
@@ -133,3 +138,7 @@ class CrewRows(WorkerRows):
             ),
             "queues": Cell(" ".join(f"{number} {s.value}" for s, number in found.items()), "muted"),
         }
+
+
+def _title(crew: Crew) -> str:
+    return f"{crew.name} ({len(crew.workers)})"

@@ -83,7 +83,7 @@ def _take(text: str, room: int) -> str:
     end = room
     while end > 1 and width_of(text[:end]) > room:
         end -= 1
-    blank = text.rfind(" ", end - 20 if end > 30 else end, end)
+    blank = text.rfind(" ", end - 20 if end > 30 else end // 2, end)
     return text[: blank + 1] if blank > 0 else text[:end]
 
 

@@ -107,19 +107,36 @@ def _when(moment: float | None, now: float, times: str, symbols: Glyphs) -> Cell
 
 
 def entry_rows(
-    symbols: Glyphs, now: Now, times: Times, newest: Callable[[str], TaskInfo | None]
+    symbols: Glyphs,
+    now: Now,
+    times: Times,
+    newest: Callable[[str], TaskInfo | None],
+    led: Callable[[], bool],
 ) -> Rows[BeatEntry]:
-    """Make the list of periodic tasks."""
+    """Make the list of periodic tasks.
+
+    Args:
+        symbols: The glyphs in use.
+        now: Tells the wall time.
+        times: How moments are shown: `age`, `local` or `utc`.
+        newest: Returns the newest task of a name.
+        led: Whether a beat is known to send them; without one their times are estimates.
+    """
 
     def due(entry: BeatEntry) -> Cell:
         if entry.next_due is None:
             return Cell("never", "muted")
-        return _when(entry.next_due, now(), times(), symbols)
+        cell = _when(entry.next_due, now(), times(), symbols)
+        return cell if led() else Cell(f"~{cell.text}", "muted")
 
     def last(entry: BeatEntry) -> Cell:
-        if entry.last_run_at is None:
+        if entry.last_run_at is not None:
+            return Cell(f"{age(now() - entry.last_run_at)} ago", "muted")
+        task = newest(entry.task)
+        if task is None:
             return Cell("never", "muted")
-        return Cell(f"{age(now() - entry.last_run_at)} ago", "muted")
+        # a Celery beat tells nothing, but what it sends can be seen
+        return Cell(f"seen {age(now() - _begun(task))}", "muted")
 
     def outcome(entry: BeatEntry) -> Cell:
         task = newest(entry.task)
@@ -177,8 +194,8 @@ def planned_rows(symbols: Glyphs, now: Now, times: Times) -> Rows[Planned]:
     )  # fmt: skip
 
 
-def beat_text(book: ScheduleBook, now: float) -> Cell:
-    """Say who sends the periodic tasks."""
+def beat_text(book: ScheduleBook, now: float, is_celerys: bool = False) -> Cell:
+    """Say who sends the periodic tasks; `is_celerys` when all workers are Celery's."""
     if not book.as_of:
         return Cell("asking", "muted")
     if book.entries_error is not None:
@@ -186,8 +203,10 @@ def beat_text(book: ScheduleBook, now: float) -> Cell:
     if not book.entries:
         return Cell("no periodic tasks known", "muted")
     late = sum(entry.next_due is not None and now - entry.next_due > LATE for entry in book.entries)
+    if book.leader is None and is_celerys:
+        return Cell("no tq beat runs; a Celery beat tells nobody of itself", "warning")
     if book.leader is None:
-        return Cell("NO BEAT RUNS: nothing is sent", "error")
+        return Cell("NO tq BEAT RUNS: nothing is sent, unless by a Celery beat", "error")
     if late:
         who = f"beat {book.leader}" if book.leader else "beat"
         return Cell(f"{who} is LATE with {late} of {len(book.entries)}", "error")

@@ -175,11 +175,15 @@ class WorkerRows:
 
     def placed(self, width: int) -> list[Placed[WorkerInfo]]:
         """Return the columns with their widths."""
-        longest = max([12, *(len(worker.hostname) for worker in self._rows)])
+        longest = self.longest_name()
         key = (width, longest)
         if self._placed is None or self._placed[0] != key:
             self._placed = (key, place(self._columns, width, {"name": longest}))
         return self._placed[1]
+
+    def longest_name(self) -> int:
+        """Return the cells that the longest name takes."""
+        return max([12, *(len(worker.hostname) for worker in self._rows)])
 
     def active(self, worker: WorkerInfo) -> int | None:
         """Return how many tasks run: events tell sooner than the heartbeat, which is certain."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -15,15 +16,11 @@ from tqconsole.tui.console import Console
 from tqconsole.tui.export import write_rows
 from tqconsole.tui.model.acts import Act
 from tqconsole.tui.model.chrome import Frame, header_line, key_line, tab_line
-from tqconsole.tui.model.format import Cell, Glyphs, clip, count
-from tqconsole.tui.model.insight import Insight
+from tqconsole.tui.model.format import Cell, clip, count
 from tqconsole.tui.model.lines import Line
-from tqconsole.tui.model.sent import SentCommand
 from tqconsole.tui.screens.confirm import ConfirmScreen
-from tqconsole.tui.source import Source
 from tqconsole.tui.widgets.line_bar import LineBar
 from tqconsole.tui.widgets.live_table import LiveTable
-from tqconsole.tui.widgets.paint import Palette
 from tqconsole.tui.widgets.prompt import Prompt, Question
 
 __all__ = ["LOW", "Console", "ConsoleScreen", "ListScreen"]
@@ -76,6 +73,10 @@ class ConsoleScreen(Screen[None], inherit_bindings=False):
         """Give the screen's own widgets."""
         raise NotImplementedError
 
+    def dismiss(self, result: None = None) -> AwaitComplete:
+        """Go, but once: of two keys that leave the second must not take away what is below."""
+        return super().dismiss(result) if self.app.screen is self else AwaitComplete()
+
     def crumbs(self) -> tuple[str, ...]:
         """Name the place below the tabs."""
         return ()
@@ -88,7 +89,8 @@ class ConsoleScreen(Screen[None], inherit_bindings=False):
 
     def tick(self) -> None:
         """Bring everything up to date; draws only what differs."""
-        if not self._composed or not self.size.width:
+        # once the console ends its widgets go one by one
+        if not self._composed or not self.size.width or self.app.return_code is not None:
             return
         self.draw_body()
         self.draw_frame()

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input
@@ -111,6 +112,10 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
             cells += [Cell("      tab", "key"), Cell(f" {what}", "muted")]
         cells += [Cell("      esc", "key"), Cell(" cancel", "muted")]
         self._hint.show(Line(tuple(cells)))
+
+    def dismiss(self, result: bool | None = None) -> AwaitComplete:
+        """Answer, but once: textual takes away whatever is on top."""
+        return super().dismiss(result) if self.app.screen is self else AwaitComplete()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Accept the right word only."""

@@ -64,6 +64,7 @@ class FlowScreen(ListScreen):
         self.pane.can_focus = False
         self._found: list[Verdict] = []
         self._laid: object = None
+        self._judged: object = None
         self._due = 0.0
         self._asked_at = -1.0
         self._pointed = False
@@ -121,7 +122,12 @@ class FlowScreen(ListScreen):
             )
             self.rows.show(self.laid_out.rows)
             self._due = perf_counter() + (perf_counter() - now) * _SHARE
-        self._found = verdicts(flow, self.laid_out, source.state, source.lineage, self.console.now)
+        judged = (self._laid, int(self.console.now), source.lineage.error)
+        if judged != self._judged:  # of ten thousand parts it takes 20 ms
+            self._judged = judged
+            self._found = verdicts(
+                flow, self.laid_out, source.state, source.lineage, self.console.now
+            )
 
     def _ask(self) -> None:
         """Have results of ended tasks read, and the progress of its chords."""

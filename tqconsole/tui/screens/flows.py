@@ -1,6 +1,7 @@
 """The Flows screen: what belongs together, and how far it has come."""
 
 from collections.abc import Sequence
+from time import perf_counter
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -35,6 +36,7 @@ _SORT_KEYS = {"a": "age", "n": "name", "f": "failed", "o": "open", "s": "size"}
 _ORDER_EVERY = 1.0
 _ASK_EVERY = 1.0
 _MOST_ASKED = 200
+_SHARE = 20.0  # of the time between two orders, one part goes to ordering
 _SLICE = 0.02  # seconds of a frame for taking in what changed
 _MOST_PREVIEWED = 2_000  # tasks of a flow from which its preview waits until it is opened
 
@@ -61,7 +63,9 @@ class FlowsScreen(ListScreen):
         self.pane = TextPager(console.palette, console.symbols.thumb, id="flows-preview")
         self.pane.can_focus = False
         assert set(_SORT_KEYS.values()) == set(FLOW_SORTS)
-        self._ordered_at = self._asked_at = -1.0
+        self._ordered_at = self._asked_at = -100.0
+        self._order_every = _ORDER_EVERY
+        self._known = self._broken = 0
         self._previewed: object = None
         self._before = ""
 
@@ -77,7 +81,7 @@ class FlowsScreen(ListScreen):
         if not console.paused:
             source = console.source
             self.index.update(source.state, source.lineage, _SLICE)
-            if abs(console.now - self._ordered_at) >= _ORDER_EVERY:
+            if abs(console.now - self._ordered_at) >= self._order_every:
                 self._order()
             self._ask()
         if len(self.rows) and self.table.cursor is None:
@@ -92,11 +96,16 @@ class FlowsScreen(ListScreen):
 
     def _order(self) -> None:
         """Choose and sort the flows; once a second, so that they can be read."""
+        began = perf_counter()
         self._ordered_at = self.console.now
-        flows = [flow for flow in self.index.flows.values() if flow.total and self._keeps(flow)]
+        known = [flow for flow in self.index.flows.values() if flow.total]
+        self._known = len(known)
+        self._broken = sum(1 for flow in known if flow.counts[3])
+        flows = [flow for flow in known if self._keeps(flow)]
         rows = self.rows
         source = self.console.source
         rows.show(order_flows(flows, rows.sort, rows.reverse, source.state, source.lineage))
+        self._order_every = max(_ORDER_EVERY, (perf_counter() - began) * _SHARE)
 
     def _keeps(self, flow: Flow) -> bool:
         """Tell whether a flow is shown: any of its tasks matches the filter."""
@@ -132,10 +141,10 @@ class FlowsScreen(ListScreen):
 
     def _filter_line(self) -> Line:
         rows, symbols = self.rows, self.console.symbols
-        total = sum(1 for flow in self.index.flows.values() if flow.total)
         text = self.filter.source
         narrowed = text or self.hide_finished
-        shown = f"{count(len(rows))} of {count(total)}" if narrowed else f"{count(total)} flows"
+        total = count(self._known)
+        shown = f"{count(len(rows))} of {total}" if narrowed else f"{total} flows"
         arrow = symbols.descending if rows.reverse else symbols.ascending
         right = [(Cell(f"{shown}  sort {rows.sort.upper()} {arrow} ", "muted"), "sort")]
         left: list[Piece] = [(Cell(" /", "key"), "filter")]
@@ -145,16 +154,15 @@ class FlowsScreen(ListScreen):
             left.append((Cell(f"  sorting {self.index.taken * 100:.0f}%", "warning"), None))
         if self.hide_finished:
             left.append((Cell("  finished hidden", "warning"), "hide_finished"))
-        broken = sum(1 for flow in self.index.flows.values() if flow.counts[3])
-        if broken:
-            left.append((Cell(f"   {count(broken)} with failures", "failure"), None))
+        if self._broken:
+            left.append((Cell(f"   {count(self._broken)} with failures", "failure"), None))
         return two_sided(left, [*right], self.size.width)
 
     def _explain_emptiness(self) -> None:
         source = self.console.source
         if self.index.taken < 1.0:
             self.rows.hints = searching_hints(self.index.taken)
-        elif any(flow.total for flow in self.index.flows.values()):
+        elif self._known:
             self.rows.hints = no_match_hints(self.filter.source or None, self.hide_finished)
         else:
             self.rows.hints = no_flow_hints(source.state, source.link, source.lineage)

@@ -26,6 +26,7 @@ _FILTERS = (
     ),
     ('timeout "card declined"', "words and phrases, anywhere in the task"),
     ("-worker:w8@*  NOT (a OR b)", "negation, OR, parentheses"),
+    ("type:task-failed,worker", "in Events: the event's own type"),
     ("since:14:05  until:-5m", "time of the last change"),
 )
 

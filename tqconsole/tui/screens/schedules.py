@@ -43,7 +43,9 @@ class SchedulesScreen(TaskActs, ListScreen):
         super().__init__(console)
         symbols = console.symbols
         self.timed = TimedTasks()
-        self.entries = entry_rows(symbols, self._now, self._times, self.timed.newest.get)
+        self.entries = entry_rows(
+            symbols, self._now, self._times, self.timed.newest.get, self._is_led
+        )
         self.planned = planned_rows(symbols, self._now, self._times)
         self.bar = LineBar(console.palette, id="filter")
         self.panes: dict[str, LiveTable] = {}
@@ -60,6 +62,9 @@ class SchedulesScreen(TaskActs, ListScreen):
 
     def _times(self) -> str:
         return self.console.times
+
+    def _is_led(self) -> bool:
+        return self.console.source.schedules.leader is not None
 
     def body(self) -> ComposeResult:
         """Give who sends, the entries, and what waits."""
@@ -122,7 +127,9 @@ class SchedulesScreen(TaskActs, ListScreen):
             old = now - book.as_of
             style = "warning" if old > _OLD else "muted"
             right.append((Cell(f"as of {age(old)} ", style), "refresh"))
-        said = beat_text(book, now)
+        workers = self.console.source.state.workers.values()
+        is_celerys = bool(workers) and all(w.sw_ident == "py-celery" for w in workers)
+        said = beat_text(book, now, is_celerys)
         if width < _NARROW:
             del right[:-1]
         used = sum(width_of(cell.text) for cell, _ in right)

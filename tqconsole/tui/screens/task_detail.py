@@ -2,8 +2,6 @@
 
 from typing import ClassVar
 
-from textual.app import ComposeResult
-
 from tq.monitor import TaskInfo
 from tqconsole.tui.model.detail import (
     argument_lines,
@@ -13,46 +11,36 @@ from tqconsole.tui.model.detail import (
     traceback_lines,
 )
 from tqconsole.tui.model.format import Cell, duration, state_style
-from tqconsole.tui.model.lines import Line, Piece, joined
 from tqconsole.tui.model.task_columns import short_id
 from tqconsole.tui.model.task_fields import Context, runtime_of
 from tqconsole.tui.screens.base import Console
-from tqconsole.tui.screens.pager import PagerScreen
+from tqconsole.tui.screens.sections import SectionsScreen
 from tqconsole.tui.screens.task_acts import TaskActs
-from tqconsole.tui.widgets.line_bar import LineBar
 
 __all__ = ["TaskScreen"]
 
-SECTIONS = (
-    ("1", "summary", "Summary"),
-    ("2", "timeline", "Timeline"),
-    ("3", "arguments", "Args/Result"),
-    ("4", "traceback", "Traceback"),
-)
 
-
-class TaskScreen(PagerScreen, TaskActs):
+class TaskScreen(SectionsScreen, TaskActs):
     """Summary, timeline, arguments, result and traceback of a task on one page."""
 
     key: ClassVar[str] = "task"
+    sections = (
+        ("1", "summary", "Summary"),
+        ("2", "timeline", "Timeline"),
+        ("3", "arguments", "Args/Result"),
+        ("4", "traceback", "Traceback"),
+    )
 
     def __init__(self, console: Console, task_id: str, section: str = "summary") -> None:
         """Show the task with this id, from `section` on."""
-        super().__init__(console)
+        super().__init__(console, section)
         self.task_id = task_id
-        self.section = section
         self.folded = True
         self.wrap = True
-        self.sections_bar = LineBar(console.palette, id="sections")
         self._starts: dict[str, int] = {}
         self._shown: object = None
         self._jump = True
         self._last: TaskInfo | None = console.source.state.tasks.get(task_id)
-
-    def body(self) -> ComposeResult:
-        """Give the row of sections and the page."""
-        yield self.sections_bar
-        yield self.pager
 
     def tab_of(self) -> str:
         """Belong to Tasks."""
@@ -77,7 +65,8 @@ class TaskScreen(PagerScreen, TaskActs):
     def draw_body(self) -> None:
         """Write the page again if the task changed or runs."""
         task = self.current()
-        self.sections_bar.show(self._sections_line(task))
+        without = ("traceback",) if task is not None and not task.traceback else ()
+        self.show_sections(self._news(task), without=without)
         if task is None:
             self.pager.show([[Cell(" this task is not known any more", "warning")]])
             return
@@ -117,51 +106,19 @@ class TaskScreen(PagerScreen, TaskActs):
         self._starts[name] = len(lines)
         lines.append(heading(title, width, self.console.symbols, note))
 
-    def _sections_line(self, task: TaskInfo | None) -> Line:
-        pieces: list[Piece] = []
-        for number, name, title in SECTIONS:
-            if name == "traceback" and task is not None and not task.traceback:
-                continue
-            pieces.append((Cell(f" {number}", "key"), f"section_{name}"))
-            pieces.append((Cell(f" {title} ", "muted"), f"section_{name}"))
-        if task is not None:
-            state = self.console.source.state.status(task, self.console.now)
-            seconds = runtime_of(task, self.console.now)
-            glyph = self.console.symbols.state(state)
-            pieces.append((Cell("   "), None))
-            pieces.append((Cell(f"{glyph} {state}", state_style(state)), None))
-            if seconds is not None:
-                pieces.append((Cell(f"  {duration(seconds)}", ""), None))
-        return joined(pieces)
-
-    def open_number(self, number: str) -> bool:
-        """Go to a section."""
-        for digit, name, _ in SECTIONS:
-            if digit == number:
-                self.do_section(name)
-                return True
-        return True
+    def _news(self, task: TaskInfo | None) -> list[Cell]:
+        """Say how the task stands."""
+        if task is None:
+            return []
+        state = self.console.source.state.status(task, self.console.now)
+        news = [Cell(f"   {self.console.symbols.state(state)} {state}", state_style(state))]
+        seconds = runtime_of(task, self.console.now)
+        return news if seconds is None else [*news, Cell(f"  {duration(seconds)}")]
 
     def do_section(self, name: str) -> None:
         """Go to a section of the page."""
         self.pager.scroll_ends(end=False)
         self.pager.scroll_lines(self._starts.get(name, 0))
-
-    def do_section_summary(self) -> None:
-        """Go to the summary."""
-        self.do_section("summary")
-
-    def do_section_timeline(self) -> None:
-        """Go to the timeline."""
-        self.do_section("timeline")
-
-    def do_section_arguments(self) -> None:
-        """Go to arguments and result."""
-        self.do_section("arguments")
-
-    def do_section_traceback(self) -> None:
-        """Go to the traceback."""
-        self.do_section("traceback")
 
     def do_fold(self) -> None:
         """Fold or show the frames of libraries."""

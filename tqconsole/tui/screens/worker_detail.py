@@ -3,13 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from textual.app import ComposeResult
-
 from tq.errors import TQError
 from tq.monitor import WorkerInfo
 from tqconsole.tui.model.advice import explain_silence
 from tqconsole.tui.model.format import Cell, heartbeat_age
-from tqconsole.tui.model.lines import Line, Piece, joined
 from tqconsole.tui.model.sent import SentCommand
 from tqconsole.tui.model.worker_pages import (
     conf_lines,
@@ -20,40 +17,32 @@ from tqconsole.tui.model.worker_pages import (
 )
 from tqconsole.tui.model.workers import status_cell
 from tqconsole.tui.screens.base import Console
-from tqconsole.tui.screens.pager import PagerScreen
-from tqconsole.tui.widgets.line_bar import LineBar
+from tqconsole.tui.screens.sections import SectionsScreen
 
 __all__ = ["WorkerScreen"]
 
-SECTIONS = (
-    ("1", "pool", "Pool"),
-    ("2", "tasks", "Tasks"),
-    ("3", "queues", "Queues"),
-    ("4", "registered", "Registered"),
-    ("5", "conf", "Conf"),
-)
 # What each page asks the worker when it is opened, besides what is asked all the time.
 _ASKED = {"tasks": ("reserved", "scheduled", "revoked"), "conf": ("conf",)}
 _ASK_AGAIN = 30.0
 
 
-class WorkerScreen(PagerScreen):
+class WorkerScreen(SectionsScreen):
     """What a worker said of itself, on five pages."""
 
     key: ClassVar[str] = "worker"
+    sections = (
+        ("1", "pool", "Pool"),
+        ("2", "tasks", "Tasks"),
+        ("3", "queues", "Queues"),
+        ("4", "registered", "Registered"),
+        ("5", "conf", "Conf"),
+    )
 
     def __init__(self, console: Console, hostname: str, section: str = "pool") -> None:
         """Show the worker of this node name."""
-        super().__init__(console)
+        super().__init__(console, section)
         self.hostname = hostname
-        self.section = section
-        self.sections_bar = LineBar(console.palette, id="sections")
         self._asked: dict[str, SentCommand] = {}
-
-    def body(self) -> ComposeResult:
-        """Give the row of pages and the page."""
-        yield self.sections_bar
-        yield self.pager
 
     def tab_of(self) -> str:
         """Belong to Workers."""
@@ -71,7 +60,7 @@ class WorkerScreen(PagerScreen):
         """Write the page as things stand."""
         console = self.console
         worker = self.current()
-        self.sections_bar.show(self._sections_line(worker))
+        self.show_sections(self._news(worker), self.section)
         if console.paused:
             return
         if worker is None:
@@ -157,27 +146,17 @@ class WorkerScreen(PagerScreen):
 
     # Pages
 
-    def _sections_line(self, worker: WorkerInfo | None) -> Line:
-        pieces: list[Piece] = []
-        for number, name, title in SECTIONS:
-            here = name == self.section
-            pieces.append((Cell(f" {number}", "key"), f"section_{name}"))
-            pieces.append((Cell(f" {title} ", "tab-here" if here else "muted"), f"section_{name}"))
-        if worker is not None:
-            status = self.console.source.state.worker_status(worker, self.console.now)
-            mark = status_cell(status, self.console.symbols)
-            pieces.append((Cell(f"   {mark.text} {status.value}", mark.style), None))
-            beat = heartbeat_age(worker.silence(self.console.now))
-            pieces.append((Cell(f"  heartbeat {beat} ago", "muted"), None))
-        return joined(pieces)
-
-    def open_number(self, number: str) -> bool:
-        """Go to a page by its number."""
-        for digit, name, _ in SECTIONS:
-            if digit == number:
-                self.do_section(name)
-                return True
-        return super().open_number(number)
+    def _news(self, worker: WorkerInfo | None) -> list[Cell]:
+        """Say how the worker is."""
+        if worker is None:
+            return []
+        status = self.console.source.state.worker_status(worker, self.console.now)
+        mark = status_cell(status, self.console.symbols)
+        beat = heartbeat_age(worker.silence(self.console.now))
+        return [
+            Cell(f"   {mark.text} {status.value}", mark.style),
+            Cell(f"  heartbeat {beat} ago", "muted"),
+        ]
 
     def do_section(self, name: str) -> None:
         """Show a page."""
@@ -187,28 +166,8 @@ class WorkerScreen(PagerScreen):
 
     def do_next_pane(self) -> None:
         """Go to the next page; after the last to the first."""
-        names = [name for _, name, _ in SECTIONS]
+        names = [name for _, name, _ in self.sections]
         self.do_section(names[(names.index(self.section) + 1) % len(names)])
-
-    def do_section_pool(self) -> None:
-        """Show the pool."""
-        self.do_section("pool")
-
-    def do_section_tasks(self) -> None:
-        """Show the tasks."""
-        self.do_section("tasks")
-
-    def do_section_queues(self) -> None:
-        """Show the queues."""
-        self.do_section("queues")
-
-    def do_section_registered(self) -> None:
-        """Show the registered tasks."""
-        self.do_section("registered")
-
-    def do_section_conf(self) -> None:
-        """Show the configuration."""
-        self.do_section("conf")
 
     def do_worker_tasks(self) -> None:
         """Show the tasks that the events told of this worker."""
