@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tq.canvas import counted_ends, dispatch_body, group, linked, maybe_signature
+from tq.canvas import counted_ends, dispatch_body, group, maybe_signature
 from tq.execution.context import Context
 from tq.execution.host import Host
 from tq.execution.outcome import ExceptionInfo, PendingChord
@@ -48,9 +48,6 @@ def send_successors(app: Any, context: Context, value: Any) -> None:
     if context.chain:
         *rest, following = context.chain
         step = maybe_signature(following, app=app)
-        if rest and app.conf.settings.task_protocol == 1:
-            step.link(linked(rest))
-            rest = []
         step.apply_async((value,), chain=rest, **options)
 
 

@@ -61,3 +61,9 @@ def writing_1() -> Iterator[Fleet]:
 def test_worker_that_writes_protocol_1_goes_on(writing_1: Fleet, name):
     build, expected = CASES[name]
     assert build(tq_kit(writing_1)).apply_async().get(timeout=TIMEOUT) == expected
+
+
+def test_step_that_is_retried_keeps_what_follows(writing_1: Fleet):
+    kit = tq_kit(writing_1)
+    made = kit.chain(kit.identity.si(1), kit.flaky.s(), kit.identity.s(), kit.identity.s())
+    assert made.apply_async().get(timeout=TIMEOUT) == 1
