@@ -1,10 +1,17 @@
 """What every test shares: nothing leaks from the user's environment into a test."""
 
 import os
+import signal
 
 import pytest
 
 _LEAKS = ("TQ_", "CELERY_", "NO_COLOR", "FORCE_COLOR", "CLICOLOR")
+
+
+def pytest_configure() -> None:
+    """Let the programs that tests start be interrupted, also when the run is a background job."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
