@@ -251,6 +251,29 @@ class ConsoleScreen(Screen[None], inherit_bindings=False):
         self.prompt.ask(Question(cells, {"y": agreed}, self.not_sent))
         self.draw_frame()
 
+    def ask_what_to_copy(self, choices: Mapping[str, tuple[str, str]], usual: str) -> None:
+        """Ask which text to copy, and copy it.
+
+        Args:
+            choices: Key -> what it is, and the text; empty texts are not offered.
+            usual: The key that `y` means.
+        """
+        cells = [Cell(" copy ", "bold")]
+        answers: dict[str, Callable[[], None]] = {}
+        for letter, (what, text) in choices.items():
+            if text:
+                cells += [Cell(f" {letter}", "key"), Cell(f" {what}", "muted")]
+                answers[letter] = self._copier(text, what)
+        answers["y"] = answers[usual]
+        self.prompt.ask(Question(tuple(cells), answers, self.refocus))
+
+    def _copier(self, text: str, what: str) -> Callable[[], None]:
+        def copy() -> None:
+            self.refocus()
+            self.console.copy_text(text, what)
+
+        return copy
+
     def not_sent(self) -> None:
         """Say that nothing was sent."""
         self.refocus()

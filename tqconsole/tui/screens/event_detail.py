@@ -1,17 +1,14 @@
 """One event in full, beside the one before on the same subject."""
 
 import json
-from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
 
 from tqconsole.tui.model.event_fields import event_lines, name_of, previous_of, safe_event
 from tqconsole.tui.model.event_log import Entry
-from tqconsole.tui.model.format import Cell
 from tqconsole.tui.screens.base import Console, ConsoleScreen
 from tqconsole.tui.screens.pager import PagerScreen
-from tqconsole.tui.widgets.prompt import Question
 
 __all__ = ["EventLooks", "EventScreen"]
 
@@ -55,21 +52,7 @@ class EventLooks(ConsoleScreen):
             "j": ("json", json.dumps(safe_event(event), default=str)),
             "c": ("command", f"tq events --dump --types {event.get('type')}"),
         }
-        cells = [Cell(" copy ", "bold")]
-        answers: dict[str, Callable[[], None]] = {}
-        for letter, (what, text) in choices.items():
-            if text:
-                cells += [Cell(f" {letter}", "key"), Cell(f" {what}", "muted")]
-                answers[letter] = self._copier(text, what)
-        answers["y"] = answers["j"]
-        self.prompt.ask(Question(tuple(cells), answers, self.refocus))
-
-    def _copier(self, text: str, what: str) -> Callable[[], None]:
-        def copy() -> None:
-            self.refocus()
-            self.console.copy_text(text, what)
-
-        return copy
+        self.ask_what_to_copy(choices, "j")
 
 
 class EventScreen(PagerScreen, EventLooks):

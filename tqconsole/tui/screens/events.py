@@ -9,19 +9,19 @@ from tqconsole.tui.model.advice import no_event_hints, no_match_hints, searching
 from tqconsole.tui.model.event_fields import safe_event
 from tqconsole.tui.model.event_log import Entry, TypeCounts
 from tqconsole.tui.model.events import EventRows
-from tqconsole.tui.model.filters import FilterError, parse
+from tqconsole.tui.model.filters import Filter
 from tqconsole.tui.model.format import Cell, clip, count, rate, short_count, width_of
 from tqconsole.tui.model.lines import Line, Piece, joined, two_sided
-from tqconsole.tui.screens.base import LOW, Console, ListScreen
+from tqconsole.tui.screens.base import LOW, Console
 from tqconsole.tui.screens.event_detail import EventLooks, EventScreen
+from tqconsole.tui.screens.filtered import FilteredList
 from tqconsole.tui.widgets.line_bar import LineBar
 from tqconsole.tui.widgets.live_table import LiveTable
-from tqconsole.tui.widgets.prompt import Typing
 
 __all__ = ["EventsScreen"]
 
 
-class EventsScreen(EventLooks, ListScreen):
+class EventsScreen(EventLooks, FilteredList):
     """Events, newest first, with how many of each type there were."""
 
     key: ClassVar[str] = "events"
@@ -35,8 +35,6 @@ class EventsScreen(EventLooks, ListScreen):
         self.table = LiveTable(self.rows, console.palette, console.symbols, id="events")
         self.filter_bar = LineBar(console.palette, id="filter")
         self.types_bar = LineBar(console.palette, id="types")
-        self._history: list[str] = []
-        self._before = ""
 
     def body(self) -> ComposeResult:
         """Give the filter, the counts by type and the stream."""
@@ -137,50 +135,14 @@ class EventsScreen(EventLooks, ListScreen):
         elif entry is not None and entry.type:
             self._only(entry.type)
 
-    def do_filter(self) -> None:
-        """Let the user type a filter, applied at every change."""
-        self._before = self.rows.filter.source
-        self.prompt.type_line(
-            Typing(
-                mark="/",
-                text=f"{self._before} " if self._before else "",
-                changed=self._filter_changed,
-                done=self._filter_done,
-                cancelled=self._filter_cancelled,
-                history=tuple(self._history),
-            )
-        )
+    def filter_now(self) -> Filter:
+        """Return the filter of the rows."""
+        return self.rows.filter
 
-    def _filter_changed(self, text: str) -> None:
-        self.try_filter(text)
-
-    def try_filter(self, text: str) -> bool:
-        """Apply a filter if it can be read; else say where it cannot and keep the one before."""
-        try:
-            self.rows.filter = parse(text, self.console.config.saved_filters)
-        except FilterError as error:
-            place = min(error.column, self.size.width // 2)
-            caret = " " * max(0, self.prompt.mark_width - 1 + place)
-            self.note = Cell(f"{caret}^ {error.reason}", "error")
-            self.draw_frame()
-            return False
+    def use_filter(self, chosen: Filter) -> None:
+        """Choose the rows anew."""
+        self.rows.filter = chosen
         self.rows.rebuild()
-        self.unsay()
-        self.tick()
-        return True
-
-    def _filter_done(self, text: str) -> None:
-        text = text.strip()
-        if not self.try_filter(text):
-            self.try_filter(self._before)
-            self.say("that filter cannot be read; the one before stays", "error")
-        elif text and self._history[-1:] != [text]:
-            self._history.append(text)
-        self.refocus()
-
-    def _filter_cancelled(self) -> None:
-        self.try_filter(self._before)
-        self.refocus()
 
     # Looks
 

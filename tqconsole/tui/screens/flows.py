@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 
 from tqconsole.tui.model.advice import no_match_hints, searching_hints
-from tqconsole.tui.model.filters import EVERYTHING, FilterError, parse
+from tqconsole.tui.model.filters import EVERYTHING, Filter
 from tqconsole.tui.model.flow_index import Flow
 from tqconsole.tui.model.flow_tree import build_tree
 from tqconsole.tui.model.flows import (
@@ -23,11 +23,11 @@ from tqconsole.tui.model.format import Cell, clip, count
 from tqconsole.tui.model.lines import Line, Piece, two_sided
 from tqconsole.tui.model.task_fields import Context
 from tqconsole.tui.model.verdicts import verdicts
-from tqconsole.tui.screens.base import LOW, Console, ListScreen
+from tqconsole.tui.screens.base import LOW, Console
+from tqconsole.tui.screens.filtered import FilteredList
 from tqconsole.tui.screens.flow_detail import FlowScreen
 from tqconsole.tui.widgets.line_bar import LineBar
 from tqconsole.tui.widgets.live_table import LiveTable
-from tqconsole.tui.widgets.prompt import Typing
 from tqconsole.tui.widgets.text_pager import TextPager
 
 __all__ = ["FlowsScreen"]
@@ -41,7 +41,7 @@ _SLICE = 0.02  # seconds of a frame for taking in what changed
 _MOST_PREVIEWED = 2_000  # tasks of a flow from which its preview waits until it is opened
 
 
-class FlowsScreen(ListScreen):
+class FlowsScreen(FilteredList):
     """Flows, newest first, with their progress and what the one under the cursor waits for."""
 
     key: ClassVar[str] = "flows"
@@ -67,7 +67,6 @@ class FlowsScreen(ListScreen):
         self._order_every = _ORDER_EVERY
         self._known = self._broken = 0
         self._previewed: object = None
-        self._before = ""
 
     def body(self) -> ComposeResult:
         """Give the filter, the list, and what is known of the flow under the cursor."""
@@ -240,46 +239,14 @@ class FlowsScreen(ListScreen):
 
     # Filter
 
-    def do_filter(self) -> None:
-        """Let the user type a filter, applied at every change."""
-        self._before = self.filter.source
-        self.prompt.type_line(
-            Typing(
-                mark="/",
-                text=f"{self._before} " if self._before else "",
-                changed=self._filter_changed,
-                done=self._filter_done,
-                cancelled=self._filter_cancelled,
-            )
-        )
+    def filter_now(self) -> Filter:
+        """Return the filter of the flows."""
+        return self.filter
 
-    def _filter_changed(self, text: str) -> None:
-        self.try_filter(text)
-
-    def try_filter(self, text: str) -> bool:
-        """Apply a filter if it can be read; else say where it cannot and keep the one before."""
-        try:
-            self.filter = parse(text, self.console.config.saved_filters)
-        except FilterError as error:
-            place = min(error.column, self.size.width // 2)
-            caret = " " * max(0, self.prompt.mark_width - 1 + place)
-            self.note = Cell(f"{caret}^ {error.reason}", "error")
-            self.draw_frame()
-            return False
+    def use_filter(self, chosen: Filter) -> None:
+        """Choose the flows anew."""
+        self.filter = chosen
         self._order()
-        self.unsay()
-        self.tick()
-        return True
-
-    def _filter_done(self, text: str) -> None:
-        if not self.try_filter(text.strip()):
-            self.try_filter(self._before)
-            self.say("that filter cannot be read; the one before stays", "error")
-        self.refocus()
-
-    def _filter_cancelled(self) -> None:
-        self.try_filter(self._before)
-        self.refocus()
 
     def do_back(self) -> None:
         """Clear the filter."""

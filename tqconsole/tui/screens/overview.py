@@ -20,7 +20,8 @@ from tqconsole.tui.model.overview import (
     share,
 )
 from tqconsole.tui.model.queues import QueueCells, queue_columns, queue_rows
-from tqconsole.tui.screens.base import Console, ListScreen
+from tqconsole.tui.screens.base import Console
+from tqconsole.tui.screens.panes import Panes
 from tqconsole.tui.widgets.line_bar import LineBar
 from tqconsole.tui.widgets.live_table import LiveTable, RowModel
 
@@ -40,7 +41,7 @@ _NAMES_EVERY = 1.0
 _RUNNING_EVERY = 0.5
 
 
-class OverviewScreen(ListScreen):
+class OverviewScreen(Panes):
     """What an engineer on call looks at first."""
 
     key: ClassVar[str] = "overview"
@@ -181,7 +182,7 @@ class OverviewScreen(ListScreen):
             _set_height(container, height)
         if not self.table.display:
             for name in list(self._visible())[:1]:  # a very low screen has room for none
-                self._activate(name)
+                self.activate(name)
 
     def _chart_lines(self) -> list[Line]:
         """Draw the throughput of the last minutes, with the figures of the moment beside it."""
@@ -247,14 +248,6 @@ class OverviewScreen(ListScreen):
     def _visible(self) -> dict[str, LiveTable]:
         return {name: pane for name, pane in self.panes.items() if pane.display}
 
-    def _activate(self, name: str) -> None:
-        pane = self.panes[name]
-        if pane is not self.table:
-            self.table.choose(None)
-            self.table.tick()
-            self.table = pane
-        pane.focus()
-
     def _step(self, by: int) -> bool:
         """Go to a neighbouring list that has rows."""
         names = [name for name, pane in self._visible().items() if len(pane.model)]
@@ -264,7 +257,7 @@ class OverviewScreen(ListScreen):
         at = names.index(here) + by if here in names else 0
         if not 0 <= at < len(names):
             return False
-        self._activate(names[at])
+        self.activate(names[at])
         return True
 
     def do_move_down(self) -> None:
@@ -289,18 +282,9 @@ class OverviewScreen(ListScreen):
         if not self._step(1):
             names = [name for name, pane in self._visible().items() if len(pane.model)]
             if names:
-                self._activate(names[0])
+                self.activate(names[0])
         if self.table.cursor is None and len(self.table.model):
             self.table.select(0)
-
-    def on_live_table_moved(self, event: LiveTable.Moved) -> None:
-        """Make the list that was clicked the one that keys move."""
-        event.stop()
-        if event.key is None or event.table is self.table:
-            return
-        for name, pane in self.panes.items():
-            if pane is event.table:
-                self._activate(name)
 
     def do_back(self) -> None:
         """Take the cursor away."""

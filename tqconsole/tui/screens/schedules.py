@@ -19,7 +19,8 @@ from tqconsole.tui.model.schedules import (
     planned_rows,
     planned_tasks,
 )
-from tqconsole.tui.screens.base import Console, ListScreen
+from tqconsole.tui.screens.base import Console
+from tqconsole.tui.screens.panes import Panes
 from tqconsole.tui.screens.task_acts import TaskActs
 from tqconsole.tui.widgets.line_bar import LineBar
 from tqconsole.tui.widgets.live_table import LiveTable, RowModel
@@ -33,7 +34,7 @@ _NARROW = 80
 _OLD = 15.0  # seconds from which the age of the last look is worth a warning
 
 
-class SchedulesScreen(TaskActs, ListScreen):
+class SchedulesScreen(TaskActs, Panes):
     """What is due when: beat's entries above, tasks with an ETA and retries below."""
 
     key: ClassVar[str] = "schedules"
@@ -112,7 +113,7 @@ class SchedulesScreen(TaskActs, ListScreen):
         if self.table.cursor is None and not len(self.table.model):
             for name, pane in self.panes.items():
                 if len(pane.model):
-                    self._activate(name)
+                    self.activate(name)
                     break
         if self.table.cursor is None and len(self.table.model):
             self.table.select(0)
@@ -142,14 +143,6 @@ class SchedulesScreen(TaskActs, ListScreen):
 
     # Moving
 
-    def _activate(self, name: str) -> None:
-        pane = self.panes[name]
-        if pane is not self.table:
-            self.table.choose(None)
-            self.table.tick()
-            self.table = pane
-        pane.focus()
-
     def _other(self) -> str:
         return "planned" if self.table is self.panes["entries"] else "entries"
 
@@ -157,7 +150,7 @@ class SchedulesScreen(TaskActs, ListScreen):
         """Go to the other list, if it has rows."""
         other = self._other()
         if len(self.panes[other].model):
-            self._activate(other)
+            self.activate(other)
             self.table.select(0)
 
     def do_move_down(self) -> None:
@@ -171,19 +164,10 @@ class SchedulesScreen(TaskActs, ListScreen):
     def do_move_up(self) -> None:
         """Go to the row before, and on into the upper list."""
         if self._other() == "entries" and self.table.cursor_row == 0 and len(self.entries):
-            self._activate("entries")
+            self.activate("entries")
             self.table.select(len(self.entries) - 1)
         else:
             self.table.move(-1)
-
-    def on_live_table_moved(self, event: LiveTable.Moved) -> None:
-        """Make the list that was clicked the one that keys move."""
-        event.stop()
-        if event.key is None or event.table is self.table:
-            return
-        for name, pane in self.panes.items():
-            if pane is event.table:
-                self._activate(name)
 
     # Looks
 

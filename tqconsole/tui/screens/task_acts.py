@@ -178,21 +178,7 @@ class TaskActs(ResendActs):
             "t": ("traceback", masked(task.traceback)),
             "c": ("command", f"tq result {task.uuid}"),
         }
-        cells = [Cell(" copy ", "bold")]
-        answers: dict[str, Callable[[], None]] = {}
-        for letter, (what, text) in choices.items():
-            if text:
-                cells += [Cell(f" {letter}", "key"), Cell(f" {what}", "muted")]
-                answers[letter] = self._copier(text, what)
-        answers["y"] = answers["i"]
-        self.prompt.ask(Question(tuple(cells), answers, self.refocus))
-
-    def _copier(self, text: str, what: str) -> Callable[[], None]:
-        def copy() -> None:
-            self.refocus()
-            self.console.copy_text(text, what)
-
-        return copy
+        self.ask_what_to_copy(choices, "i")
 
 
 _REVOKE_EFFECT = (

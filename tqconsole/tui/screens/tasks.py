@@ -8,15 +8,15 @@ from textual.containers import Container
 from tq.monitor import TaskInfo
 from tqconsole.tui.model.advice import no_match_hints, no_task_hints, searching_hints
 from tqconsole.tui.model.detail import preview_lines
-from tqconsole.tui.model.filters import FilterError, parse
+from tqconsole.tui.model.filters import EVERYTHING, Filter
 from tqconsole.tui.model.format import Cell, clip, count, width_of
 from tqconsole.tui.model.lines import Line, Piece, two_sided
 from tqconsole.tui.model.tasks import TaskRows
 from tqconsole.tui.screens.base import LOW, Console, ListScreen
+from tqconsole.tui.screens.filtered import FilteredList
 from tqconsole.tui.screens.task_acts import TaskActs
 from tqconsole.tui.widgets.line_bar import LineBar
 from tqconsole.tui.widgets.live_table import LiveTable
-from tqconsole.tui.widgets.prompt import Typing
 from tqconsole.tui.widgets.text_pager import TextPager
 
 __all__ = ["TasksScreen"]
@@ -35,7 +35,7 @@ _SORT_KEYS = {
 }
 
 
-class TasksScreen(TaskActs, ListScreen):
+class TasksScreen(TaskActs, FilteredList):
     """Tasks, newest first, with a filter that is always in sight and a preview."""
 
     key = "tasks"
@@ -50,8 +50,6 @@ class TasksScreen(TaskActs, ListScreen):
         self.pane.can_focus = False
         self.preview = True
         self.zoomed = False
-        self._history: list[str] = []
-        self._before = ""
         self._all_marked = False
 
     def body(self) -> ComposeResult:
@@ -263,62 +261,14 @@ class TasksScreen(TaskActs, ListScreen):
 
     # Filter
 
-    def do_filter(self) -> None:
-        """Let the user type a filter, applied at every change."""
-        self._before = self.rows.filter.source
-        self.prompt.type_line(
-            Typing(
-                mark="/",
-                text=f"{self._before} "
-                if self._before
-                else "",  # what is typed is a term of its own
-                changed=self._filter_changed,
-                done=self._filter_done,
-                cancelled=self._filter_cancelled,
-                history=tuple(self._history),
-            )
-        )
-        self.try_filter(self._before)
+    def filter_now(self) -> Filter:
+        """Return the filter of the rows."""
+        return self.rows.filter
 
-    def _filter_changed(self, text: str) -> None:
-        self.try_filter(text)
-
-    def try_filter(self, text: str) -> bool:
-        """Apply a filter if it can be read; else say where it cannot and keep the one before."""
-        try:
-            self.rows.filter = parse(text, self.console.config.saved_filters)
-        except FilterError as error:
-            caret = " " * max(
-                0, self.prompt.mark_width - 1 + min(error.column, self.size.width // 2)
-            )
-            self.note = Cell(f"{caret}^ {error.reason}", "error")
-            self.draw_frame()
-            return False
+    def use_filter(self, chosen: Filter) -> None:
+        """Choose the rows anew."""
+        self.rows.filter = chosen
         self.rows.rebuild()
-        self.unsay()
-        self.tick()
-        return True
-
-    def _filter_done(self, text: str) -> None:
-        text = text.strip()
-        if not self.try_filter(text):
-            self.note = None
-            self.say("that filter cannot be read; the one before stays", "error")
-            self.try_quietly(self._before)
-        elif text.strip() and (not self._history or self._history[-1] != text):
-            self._history.append(text)
-        self.refocus()
-
-    def try_quietly(self, text: str) -> None:
-        """Apply a filter that is known to be good."""
-        self.rows.filter = parse(text, self.console.config.saved_filters)
-        self.rows.rebuild()
-        self.tick()
-
-    def _filter_cancelled(self) -> None:
-        self.try_quietly(self._before)
-        self.unsay()
-        self.refocus()
 
     def do_back(self) -> None:
         """Clear marks, then the filter, then the cursor."""
@@ -326,7 +276,7 @@ class TasksScreen(TaskActs, ListScreen):
             self.do_unmark()
         elif self.rows.filter.source or self.rows.hide_finished:
             self.rows.hide_finished = False
-            self.try_quietly("")
+            self.use_filter(EVERYTHING)
         else:
             self.table.choose(None)
             self.table.set_follow(True)
