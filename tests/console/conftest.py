@@ -1,8 +1,8 @@
 """A console over a synthetic cluster, at a time that stands still."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,9 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.console.synthetic import SyntheticSource, demo_cluster
+from tests.support.processes import Process, celery_worker, tq_worker
+from tests.support.services import RedisServer, redis_server
+from tq import TQ
 from tqconsole.tui.app import ConsoleApp
 from tqconsole.tui.config import ConsoleConfig
 
@@ -48,6 +51,35 @@ def time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"tqconsole.tui.{name}", 60.0)
     for name in ("flows", "flow_detail"):
         monkeypatch.setattr(f"tqconsole.tui.screens.{name}._SHARE", 0.0)
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with redis_server() as running:
+        yield running
+
+
+@pytest.fixture
+def make_app() -> Iterator[Callable[..., TQ]]:
+    """Make applications that are closed afterwards."""
+    with ExitStack() as opened:
+
+        def make(name: str, **settings: str) -> TQ:
+            made = TQ(name, **settings)
+            opened.callback(made.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture(params=["celery", "tq"])
+def worker(request: pytest.FixtureRequest, server: RedisServer) -> Iterator[Process]:
+    if request.param == "celery":
+        process = celery_worker(server.url, name="w1@live", PEER_BACKEND=server.url)
+    else:
+        process = tq_worker(server.url, "-E", name="w1@live", PEER_BACKEND=server.url)
+    with process:
+        yield process
 
 
 _TURNS = 30  # of the event loop; a key passes through at most three queues

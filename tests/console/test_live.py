@@ -1,15 +1,14 @@
 """The console on real clusters, of Celery workers and of tq workers, with only a broker URL."""
 
-import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 
 import pytest
 import redis
 
-from tests.support.processes import Process, celery_worker, tq_worker
-from tests.support.services import RedisServer, redis_server
+from tests.console.clusters import until
+from tests.support.processes import Process
+from tests.support.services import RedisServer
 from tq import TQ
 from tqconsole.tui.app import ConsoleApp
 from tqconsole.tui.config import ConsoleConfig
@@ -18,46 +17,6 @@ from tqconsole.tui.screens.replies import RepliesScreen
 from tqconsole.tui.screens.tasks import TasksScreen
 
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
-    with redis_server() as running:
-        yield running
-
-
-@pytest.fixture
-def make_app() -> Iterator[Callable[..., TQ]]:
-    """Make applications that are closed afterwards."""
-    with ExitStack() as opened:
-
-        def make(name: str, **settings: str) -> TQ:
-            made = TQ(name, **settings)
-            opened.callback(made.close)
-            return made
-
-        yield make
-
-
-@pytest.fixture(params=["celery", "tq"])
-def worker(request: pytest.FixtureRequest, server: RedisServer) -> Iterator[Process]:
-    if request.param == "celery":
-        process = celery_worker(server.url, name="w1@live", PEER_BACKEND=server.url)
-    else:
-        process = tq_worker(server.url, "-E", name="w1@live")
-    with process:
-        yield process
-
-
-async def until(app: ConsoleApp, condition: Callable[[], bool], within: float = 60.0) -> None:
-    """Let frames pass until something is so."""
-    deadline = time.monotonic() + within
-    while True:
-        app.frame()
-        if condition():
-            return
-        assert time.monotonic() < deadline, app.source.link
-        await asyncio.sleep(0.02)
 
 
 def keys_of(server: RedisServer) -> set[str]:

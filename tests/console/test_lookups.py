@@ -1,15 +1,14 @@
 """What Flows and Schedules read beyond events, on Celery's clusters and on tq's."""
 
-import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 
 import pytest
 import redis
 
-from tests.support.processes import Process, celery_worker, tq_worker
-from tests.support.services import RedisServer, redis_server
+from tests.console.clusters import until
+from tests.support.processes import Process
+from tests.support.services import RedisServer
 from tests.support.waiting import eventually
 from tq import TQ, chord, signature
 from tqconsole.tui.app import ConsoleApp
@@ -20,46 +19,6 @@ from tqconsole.tui.model.flow_tree import build_tree
 from tqconsole.tui.model.verdicts import verdicts
 
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
-    with redis_server() as running:
-        yield running
-
-
-@pytest.fixture
-def make_app() -> Iterator[Callable[..., TQ]]:
-    """Make applications that are closed afterwards."""
-    with ExitStack() as opened:
-
-        def make(name: str, **settings: str) -> TQ:
-            made = TQ(name, **settings)
-            opened.callback(made.close)
-            return made
-
-        yield make
-
-
-@pytest.fixture(params=["celery", "tq"])
-def worker(request: pytest.FixtureRequest, server: RedisServer) -> Iterator[Process]:
-    if request.param == "celery":
-        process = celery_worker(server.url, name="w1@live", PEER_BACKEND=server.url)
-    else:
-        process = tq_worker(server.url, "-E", name="w1@live", PEER_BACKEND=server.url)
-    with process:
-        yield process
-
-
-async def until(app: ConsoleApp, condition: Callable[[], object], within: float = 60.0) -> None:
-    """Let frames pass until something is so."""
-    deadline = time.monotonic() + within
-    while True:
-        app.frame()
-        if condition():
-            return
-        assert time.monotonic() < deadline, app.source.link
-        await asyncio.sleep(0.02)
 
 
 def said(app: ConsoleApp) -> str:
