@@ -1,7 +1,9 @@
 """Real processes for tests: tq and Celery workers in process groups of their own, and `tq` itself."""
 
+import atexit
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +15,8 @@ from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 # For audit files and the like; short, because an embedded broker's socket may lie below it.
-_STATE = tempfile.TemporaryDirectory(prefix="tqs-", ignore_cleanup_errors=True)
+_STATE = tempfile.mkdtemp(prefix="tqs-")
+atexit.register(shutil.rmtree, _STATE, ignore_errors=True)
 BIN = Path(sys.executable).parent
 
 
@@ -21,7 +24,7 @@ def environment(url: str, **more: str) -> dict[str, str]:
     """What a child process gets: our paths, the broker, nothing of the user's settings."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("TQ_", "CELERY_"))}
     path = os.pathsep.join([str(ROOT / "core"), str(ROOT)])
-    ours = {"PYTHONPATH": path, "PYTHONWARNINGS": "default", "XDG_STATE_HOME": _STATE.name}
+    ours = {"PYTHONPATH": path, "PYTHONWARNINGS": "default", "XDG_STATE_HOME": _STATE}
     return {**kept, **ours, "PEER_URL": url, **more}
 
 
